@@ -1,0 +1,87 @@
+"""The house rules that a machine can check: import direction, file length, documented public names."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("music", "evaluation", "training", "planner", "composer", "performer", "render")
+# What each room may import of the others.
+MAY_IMPORT = {
+    "music": set(),
+    "evaluation": {"music"},
+    "training": {"music", "evaluation"},
+    "planner": {"music", "evaluation", "training"},
+    "composer": {"music", "evaluation", "training"},
+    "performer": {"music", "evaluation", "training"},
+    "render": {"music"},
+}
+# Libraries that may be imported in these places only.
+ONLY_IN = {
+    "music21": ("music/musicxml.py", "music/corpus.py", "music/analysis/"),
+    "symusic": ("music/midi.py",),
+    "mido": ("music/midi.py",),
+    "hydra": ("pipeline.py",),
+    "omegaconf": ("pipeline.py",),
+}
+FREE_OF = {
+    "music": {"torch", "pytorch_lightning", "hydra"},
+    "evaluation": {"torch", "pytorch_lightning", "hydra"},
+    "render": {"torch", "pytorch_lightning", "hydra"},
+}
+MAX_LINES = 500
+FILES = sorted([ROOT / "pipeline.py", *(p for room in ROOMS for p in (ROOT / room).rglob("*.py"))])
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def _imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found.add(node.module)
+    return {name.split(".")[0] for name in found}
+
+
+@pytest.mark.parametrize("path", FILES, ids=_name)
+def test_imports_run_one_way(path: Path) -> None:
+    name = _name(path)
+    imported = _imports(path)
+    room = name.split("/")[0]
+    if room in ROOMS:
+        others = imported & set(ROOMS) - {room}
+        assert others <= MAY_IMPORT[room], f"{name} imports {others - MAY_IMPORT[room]}"
+        assert "pipeline" not in imported
+        assert not imported & FREE_OF.get(room, set()), f"{name} imports {imported & FREE_OF[room]}"
+    for library, places in ONLY_IN.items():
+        assert library not in imported or name.startswith(places), f"{library} is imported in {name}"
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("tests/**/*.py")) + FILES, ids=_name)
+def test_files_are_short(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+
+
+@pytest.mark.parametrize("path", FILES, ids=_name)
+def test_public_names_are_documented(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    missing = [] if ast.get_docstring(tree) or not tree.body else ["the module"]
+    defs = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    for node in tree.body:
+        if isinstance(node, defs) and not node.name.startswith("_"):
+            missing += [] if ast.get_docstring(node) else [node.name]
+            if isinstance(node, ast.ClassDef):
+                members = [m for m in node.body if isinstance(m, defs) and not m.name.startswith("_")]
+                missing += [f"{node.name}.{m.name}" for m in members if not ast.get_docstring(m)]
+    assert not missing, f"{_name(path)}: without docstring: {missing}"
+
+
+def test_pipeline_is_thin() -> None:
+    assert len((ROOT / "pipeline.py").read_text(encoding="utf-8").splitlines()) < 200
