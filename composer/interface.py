@@ -13,5 +13,8 @@ class Composer(Protocol):
     """Writes the notes of a plan."""
 
     def compose(self, plan: Plan, *, seed: int) -> Score:
-        """The same plan and seed give the same score, which spans exactly the plan's bars and carries its section marks."""
+        """Writes the score of a plan: it spans exactly the plan's bars and carries its section marks.
+
+        The same plan and seed give the same score.
+        """
         ...

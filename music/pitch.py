@@ -1,8 +1,8 @@
 """Keys, their scales, relations and spelling.
 
-Keys are written as people type them: upper case major, lower case minor (`G`, `f#`, `Bb`, `e`). A key in relation to a
-home key is a Roman numeral whose case is the mode (`V`, `vi`, `bVI`); degrees are those of the home key's scale (natural
-minor in minor), so in a minor the relative major is `III`.
+Keys are written as people type them: upper case major, lower case minor (`G`, `f#`, `Bb`, `e`). A key in relation to
+a home key is a Roman numeral whose case is the mode (`V`, `vi`, `bVI`); degrees are those of the home key's scale
+(natural minor in minor), so in a minor the relative major is `III`.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Key:
         return (self.pc + 11) % 12
 
     def step_of(self, pitch: int) -> str:
-        """Letter that spells a pitch in this key: scale degrees as written, raised 6 and 7 in minor, else nearest by fifths."""
+        """Letter that spells a pitch in this key: scale degrees (in minor also raised 6 and 7), else nearest by fifths."""
         tonic = fifths_of_name(self.tonic[0], self.alter)
         low = tonic - (4 if self.minor else 3)  # minor: from bVI to #VII; major: bIII to #IV
         for fifths in range(low, low + 12):

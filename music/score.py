@@ -1,7 +1,7 @@
 """Score: notes on paper. The composer writes it, the performer plays it, files hold it.
 
-The clock starts at 0 with the first bar (an upbeat bar included). Repeats are written out, a chain of ties is one Note, a
-grace note has duration 0.
+The clock starts at 0 with the first bar (an upbeat bar included). Repeats are written out, a chain of ties is one
+Note, a grace note has duration 0.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class TempoChange:
 
 @dataclass(frozen=True, slots=True)
 class Direction:
-    """A sign of the score: `kind` of `DIRECTION_KINDS`, `text` ("p", "rit.", "staccato"), its extent, its part or -1 for all."""
+    """A sign: `kind` of `DIRECTION_KINDS`, `text` ("p", "rit.", "staccato"), its extent, its part or -1 for all."""
 
     onset_div: int
     kind: str
@@ -176,7 +176,7 @@ class Score:
 
     def meter_at(self, onset_div: int) -> Meter:
         """The meter in force at an onset."""
-        return [m.meter for m in self.meters if m.onset_div <= onset_div][-1]
+        return next(m.meter for m in reversed(self.meters) if m.onset_div <= onset_div)
 
     def key_at(self, onset_div: int) -> Key | None:
         """The key signature in force at an onset, or None."""
