@@ -122,7 +122,7 @@ class Key:
         return (self.pc + 11) % 12
 
     def step_of(self, pitch: int) -> str:
-        """Letter that spells a pitch in this key: scale degrees (in minor also raised 6 and 7), else nearest by fifths."""
+        """Letter that spells a pitch in this key: a scale degree (raised 6, 7 in minor too), else by fifths."""
         tonic = fifths_of_name(self.tonic[0], self.alter)
         low = tonic - (4 if self.minor else 3)  # minor: from bVI to #VII; major: bIII to #IV
         for fifths in range(low, low + 12):
