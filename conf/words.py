@@ -1,0 +1,204 @@
+"""What a user types on the command line: made safe for Hydra's grammar, checked, and explained when it is wrong.
+
+Hydra's override grammar gives a meaning to spaces, quotes, commas, colons and `#`. A plan ("A8 B8:V A'8"), a key (f#),
+a title or a path is full of them, so the values of the keys in `TEXT_KEYS` are quoted before Hydra sees them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import math
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from music.errors import RequestError, RitornelloError
+
+CONFIG_FOLDER = Path(__file__).resolve().parent
+
+TEXT_KEYS = frozenset(
+    (
+        *("form", "key", "meter", "style", "ensemble", "theme", "title"),
+        *("out", "plan_file", "score_file", "soundfont", "cache_dir", "weights", "data.path"),
+    )
+)
+# What `_target_` may name: this project's own packages and the two libraries whose classes a config may choose.
+TARGET_ROOTS = frozenset(
+    (
+        *("music", "evaluation", "training", "planner", "composer", "performer", "render"),
+        *("pytorch_lightning", "torch"),
+    )
+)
+AUDIO_FORMATS = ("none", "wav", "flac", "ogg", "mp3")
+SYNTHS = ("piano", "fluidsynth")
+# Lowest and highest value of each number, whole where the lowest is an int.
+NUMBERS: dict[str, tuple[float, float]] = {
+    "seed": (0, 2**32 - 1),
+    "count": (1, 100_000),
+    "bars": (1, 1024),
+    "workers": (1, 256),
+    "tempo": (20.0, 400.0),
+    "temperature": (0.01, 10.0),
+}
+_SWEEP_FUNCTION = re.compile(r"(choice|range|glob|interval|shuffle|sort)\(.*\)")
+
+
+def is_sweep(arguments: Sequence[str]) -> bool:
+    """True where the command line asks for several runs (`-m`)."""
+    return any(a in ("-m", "--multirun") for a in arguments)
+
+
+def _quote(value: str) -> str:
+    """One value as a quoted string of Hydra's grammar; `${` stays the two characters that it is."""
+    value = re.sub(r"(\\*)\$\{", r"\1\1\\${", value)
+    # In a quoted string backslashes are special only right before a quote, which includes the closing one.
+    value = re.sub(r"(\\*)'", r"\1\1\\'", value)
+    value = re.sub(r"(\\+)$", r"\1\1", value)
+    return f"'{value}'"
+
+
+def quote_argument(argument: str, *, sweep: bool) -> str:
+    """Quotes the value of `key=value` where the key holds text; anything else comes back as it is.
+
+    A value that is null or already in quotes stays. With `sweep` a comma separates values, as Hydra has it, and each is
+    quoted by itself.
+    """
+    key, equals, value = argument.partition("=")
+    if not equals or key.lstrip("+") not in TEXT_KEYS:
+        return argument
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    if value == "null" or quoted or (sweep and _SWEEP_FUNCTION.fullmatch(value)):
+        return argument
+    values = value.split(",") if sweep else [value]
+    return f"{key}=" + ",".join(v if v.strip() == "null" else _quote(v.strip() if sweep else v) for v in values)
+
+
+def hydra_arguments(arguments: Sequence[str]) -> list[str]:
+    """The command line as Hydra must see it for the user's words to mean what they say."""
+    sweep = is_sweep(arguments)
+    return [quote_argument(a, sweep=sweep) for a in arguments]
+
+
+def default_cache(environment: Mapping[str, str]) -> str:
+    """The folder of parsed corpora where `cache_dir` names none: XDG_CACHE_HOME, ~/.cache, or without a home ./cache."""
+    home = environment.get("HOME") or environment.get("USERPROFILE")
+    base = environment.get("XDG_CACHE_HOME") or (f"{home}/.cache" if home else None)
+    return f"{base}/ritornello" if base else "cache"
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """ "; did you mean 'meter'? (known: …)", with the nearest known word first where there is a near one."""
+    words = sorted(known)
+    near = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    return (f"; did you mean {near[0]!r}?" if near else "") + f" (known: {' '.join(words)})"
+
+
+def known_keys() -> set[str]:
+    """What may be set at the root of the config: its keys and its groups."""
+    root = yaml.safe_load((CONFIG_FOLDER / "config.yaml").read_text(encoding="utf-8"))
+    return {*root, *(path.parent.name for path in CONFIG_FOLDER.glob("*/*.yaml"))} - {"defaults", "hydra"}
+
+
+def explain(error: BaseException) -> str | None:
+    """One line for an error that the user or his machine caused; None for a fault of the program.
+
+    Args:
+        error: a typed error of this project, one of Hydra's about the command line, one of the file system, or Ctrl-C.
+    """
+    text = " ".join(str(error).split())
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; nothing was left half-written"
+    if isinstance(error, RitornelloError):
+        return text
+    if any(kind.__module__.partition(".")[0] in ("hydra", "omegaconf") for kind in type(error).__mro__):
+        return _explain_hydra(error, text)
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{error.filename or 'writing'}: {error.strerror}; free some space, or choose another disk with out="
+    return f"{error.filename}: {error.strerror}" if error.filename else None
+
+
+def _explain_hydra(error: BaseException, text: str) -> str:
+    group, slash, choice = str(getattr(error, "missing_cfg_file", None) or "").rpartition("/")
+    if slash:
+        return f"unknown {group} {choice!r}" + suggest(choice, getattr(error, "options", None) or ())
+    unknown = re.search(r"Could not (?:override|append to config\. An item is already at) '?([^'\s]+)'?", text)
+    if unknown:
+        root, dot, _ = unknown[1].partition(".")
+        if dot and root in known_keys():
+            return f"unknown key {unknown[1]!r}: {root} has none of that name (python pipeline.py --help lists them)"
+        return f"unknown key {unknown[1]!r}" + suggest(unknown[1], known_keys())
+    typed = getattr(error, "override", None)
+    if typed is not None:
+        return f"{typed!r} is not of the form key=value" + suggest(str(typed).partition("=")[0], known_keys())
+    return text
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Ends the program with one line and code 2 (130 after Ctrl-C) for what `explain` knows; else the traceback stays."""
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        message = explain(error)
+        if message is None:
+            raise
+        print(f"ritornello: {message}", file=sys.stderr)
+        sys.exit(130 if isinstance(error, KeyboardInterrupt) else 2)
+
+
+def check_targets(node: Any, where: str = "") -> None:
+    """Holds every `_target_` in a config to `TARGET_ROOTS`, however deep it stands.
+
+    Raises:
+        RequestError: a target outside these packages, or one that is not a dotted name.
+    """
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            target = node["_target_"]
+            if not isinstance(target, str) or target.partition(".")[0] not in TARGET_ROOTS:
+                raise RequestError(
+                    f"{where or 'config'}: _target_ {target!r} is outside {', '.join(sorted(TARGET_ROOTS))}"
+                )
+        for key, value in node.items():
+            check_targets(value, f"{where}.{key}" if where else str(key))
+    elif isinstance(node, (list, tuple)):
+        for index, value in enumerate(node):
+            check_targets(value, f"{where}[{index}]")
+
+
+def _check_number(key: str, value: Any) -> None:
+    low, high = NUMBERS[key]
+    kind = int if isinstance(low, int) else (int, float)
+    fits = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value) and low <= value <= high
+    if not fits:
+        word = "whole number" if isinstance(low, int) else "number"
+        raise RequestError(f"{key}={value} is not a {word} from {low:g} to {high:.10g}")
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Checks the values at the root of the config.
+
+    Raises:
+        RequestError: a number out of its range, a word that is none of its choices, or two keys that contradict.
+    """
+    for key in NUMBERS:
+        if settings.get(key) is not None or key in ("seed", "count"):
+            _check_number(key, settings.get(key))
+    for key, choices in (("audio", AUDIO_FORMATS), ("synth", SYNTHS)):
+        if settings[key] not in choices:
+            raise RequestError(f"unknown {key} {str(settings[key])!r}" + suggest(str(settings[key]), choices))
+    for key in sorted(TEXT_KEYS - {"data.path"}):
+        if not isinstance(settings.get(key), (str, type(None))):
+            raise RequestError(f"{key}={settings[key]} is not text")
+    if settings["synth"] == "fluidsynth" and not settings["soundfont"]:
+        raise RequestError("synth=fluidsynth needs soundfont=FILE.sf2")
+    if settings["soundfont"] and settings["synth"] != "fluidsynth":
+        raise RequestError(f"soundfont={settings['soundfont']} is of use only with synth=fluidsynth")

@@ -1,0 +1,191 @@
+"""The only entry: reads the configuration, picks the task, wires the layers.
+
+A verb is a function here, and nothing else is: what a layer does stands in the layer. Layers are imported when a task
+needs them, so that a plan does not wait for torch.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from conf.words import (
+    TARGET_ROOTS,
+    check_settings,
+    check_targets,
+    default_cache,
+    hydra_arguments,
+    is_sweep,
+    one_line_errors,
+)
+from music.errors import RequestError
+from render.console import show_figures, stage
+from render.folder import check_folder, new_folder, provenance, slug
+
+Settings = dict[str, Any]
+
+
+def build(settings: Settings, layer: str) -> Any:
+    """Makes a layer from its YAML; only classes of the packages in `TARGET_ROOTS` are ever called."""
+    target = settings[layer]["_target_"]
+    try:
+        kind = hydra.utils.get_class(target)
+    except (ImportError, ValueError) as error:
+        raise RequestError(f"{layer}: {error}") from None
+    if kind.__module__.partition(".")[0] not in TARGET_ROOTS:
+        raise RequestError(f"{layer}: {target} is a class of {kind.__module__}, which a config may not name")
+    try:
+        return hydra.utils.instantiate(settings[layer])
+    except InstantiationException as error:
+        raise error.__cause__ or error from None
+
+
+def make_plan(settings: Settings, planner: Any, seed: int) -> Any:
+    """The plan of a request, or the one in plan_file."""
+    from music.plan_json import read_plan
+    from planner.request import adjust, make_request
+
+    request = make_request(settings)
+    if settings["plan_file"] is None:
+        return planner.plan(request, seed=seed)
+    return adjust(read_plan(Path(settings["plan_file"])), request, settings["plan_file"])
+
+
+def folder_of(settings: Settings, name: str) -> Path:
+    """Where a piece goes: `out`, or out/NAME; pieces of a sweep or a count lie side by side."""
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        job = HydraConfig.get().job
+        return Path(settings["out"] or "out") / f"{job.num:03d}-{slug(job.override_dirname)}"
+    if settings["count"] > 1:
+        return Path(settings["out"] or "out") / name
+    return Path(settings["out"] or Path("out") / name)
+
+
+def finish(settings: Settings, seed: int, layers: Settings, score: Any, plan: Any, name: str) -> None:
+    """Performs a score and writes the piece's folder."""
+    from render.piece import write_piece
+
+    with stage("perform"):
+        performance = layers["performer"].perform(score, seed=seed, plan=plan)
+    origin = provenance(settings, seed, layers)
+    sound = {key: settings[key] for key in ("audio", "synth", "soundfont")}
+    print(write_piece(folder_of(settings, name), score, performance, plan, origin, **sound))
+
+
+def generate(settings: Settings) -> None:
+    """Plans, composes, performs and renders `count` pieces."""
+    if settings["score_file"] is not None:
+        raise RequestError("score_file= needs task=perform; task=generate writes its own score")
+    layers = {layer: build(settings, layer) for layer in ("planner", "composer", "performer")}
+    for seed in range(settings["seed"], settings["seed"] + settings["count"]):
+        with stage("plan") as remarks:
+            plan = make_plan(settings, layers["planner"], seed)
+            remarks.append(f"{plan.title}: {plan}")
+        name = f"{slug(plan.title)}-{seed}"
+        check_folder(folder_of(settings, name))
+        with stage("compose") as remarks:
+            score = layers["composer"].compose(plan, seed=seed)
+            remarks.append(f"{len(score.notes)} notes, {plan.bars} bars")
+        finish(settings, seed, layers, score, plan, name)
+
+
+def plan(settings: Settings) -> None:
+    """Writes `count` plans, one a line, into plans.jsonl."""
+    from music.plan_json import plan_to_json
+
+    folder = folder_of(settings | {"count": 1}, "plans")
+    planner = build(settings, "planner")
+    with new_folder(folder, ("plans.jsonl",)) as place, (place / "plans.jsonl").open("w", encoding="utf-8") as file:
+        for seed in range(settings["seed"], settings["seed"] + settings["count"]):
+            made = make_plan(settings, planner, seed)
+            print(made)
+            file.write(json.dumps(plan_to_json(made), ensure_ascii=False) + "\n")
+    print(folder / "plans.jsonl")
+
+
+def perform(settings: Settings) -> None:
+    """Performs and renders any MusicXML or MIDI file, with its plan where plan_file gives one."""
+    from music.files import read_score
+    from music.plan_json import read_plan
+
+    if settings["score_file"] is None:
+        raise RequestError("task=perform needs score_file=FILE.musicxml or FILE.mid")
+    source, plan_file, seed = Path(settings["score_file"]), settings["plan_file"], settings["seed"]
+    name = f"{slug(source.stem)}-{seed}"
+    check_folder(folder_of(settings, name))
+    layers = {"performer": build(settings, "performer")}
+    with stage("read") as remarks:
+        score = read_score(source)
+        remarks.append(f"{len(score.notes)} notes, {len(score.bars)} bars")
+    finish(settings, seed, layers, score, read_plan(Path(plan_file)) if plan_file else None, name)
+
+
+def prepare(settings: Settings) -> None:
+    """Parses a corpus into the cache and says what it kept, what not, and why."""
+    from music.corpus import prepare as prepare_corpus
+
+    data = settings["data"]
+    print(prepare_corpus(data["name"], data["path"], settings["cache_dir"], settings["workers"]))
+
+
+def train_composer(settings: Settings) -> None:
+    """Trains the composer's network."""
+    from composer.train import train
+    from training.loggers import make_logger
+
+    settings["out"] = settings["out"] or "runs/composer"
+    logger = make_logger(settings["logger"]["kind"], settings["out"], settings["logger"]["project"], settings)
+    show_figures(train(settings, logger=logger))
+
+
+def evaluate_composer(settings: Settings) -> None:
+    """Measures the composer on held-out works, beside its baselines."""
+    from composer.evaluate import evaluate
+
+    show_figures(evaluate(settings))
+
+
+TASKS: dict[str, Callable[[Settings], None]] = {
+    task.__name__: task for task in (generate, plan, perform, prepare, train_composer, evaluate_composer)
+}
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+def run(config: DictConfig) -> None:
+    """Runs the task of a composed configuration."""
+    with one_line_errors():
+        settings: Settings = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # pyright: ignore
+        check_targets(settings)
+        check_settings(settings)
+        settings["cache_dir"] = settings["cache_dir"] or default_cache(os.environ)
+        TASKS[settings["task"]["name"]](settings)
+
+
+def main() -> None:
+    """The command line."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints its errors itself and exits with 1
+    warnings.filterwarnings("ignore")
+    logging.getLogger("hydra").setLevel(logging.CRITICAL)  # what it logs it also raises
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that half-written folders are cleared away
+    with tempfile.TemporaryDirectory() as lists, one_line_errors():  # Hydra must write a sweep's list somewhere
+        sweep = [f"hydra.sweep.dir={lists}"] if is_sweep(sys.argv) else []
+        sys.argv[1:] = hydra_arguments(sys.argv[1:]) + sweep
+        run()  # pyright: ignore[reportCallIssue]  # hydra.main supplies the config
+
+
+if __name__ == "__main__":
+    main()

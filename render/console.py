@@ -1,0 +1,43 @@
+"""What the user reads while a task runs: one line a stage with its time, figures as a table and as one JSON line."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+STAGE_WIDTH = 9
+
+
+@contextmanager
+def stage(name: str) -> Iterator[list[str]]:
+    """Prints the stage's name when it begins; when it ends, its time in seconds and the remarks in the yielded list."""
+    print(f"{name:<{STAGE_WIDTH}}", end="", flush=True)
+    remarks: list[str] = []
+    started = time.perf_counter()
+    try:
+        yield remarks
+    except BaseException:
+        print(flush=True)
+        raise
+    print(f"{time.perf_counter() - started:6.1f} s  {'  '.join(remarks)}".rstrip(), flush=True)
+
+
+def flatten(figures: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested figures as one level with dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in figures.items():
+        key = f"{prefix}{name}"
+        flat |= flatten(value, f"{key}.") if isinstance(value, Mapping) else {key: value}
+    return flat
+
+
+def show_figures(figures: Mapping[str, Any]) -> None:
+    """Prints figures as a table, then as one JSON line."""
+    flat = flatten(figures)
+    width = max((len(name) for name in flat), default=0)
+    for name, value in flat.items():
+        print(f"{name:<{width}}  {value:.4f}" if isinstance(value, float) else f"{name:<{width}}  {value}")
+    print(json.dumps(dict(figures), default=str, ensure_ascii=False))

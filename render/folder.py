@@ -1,0 +1,114 @@
+"""A piece's folder: written beside its final name and moved there when it is complete.
+
+Nothing half-written ever stands under the final name, and no file is replaced or removed that this program does not
+write itself, so `out=` may name a folder that holds other things.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+import unicodedata
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from music.errors import FileError
+
+AUDIO_FILES = ("piece.ogg", "piece.wav", "piece.flac", "piece.mp3")
+PIECE_FILES = (
+    *("plan.json", "score.musicxml", "score.mid", "performance.mid", "roll.png", "provenance.json"),
+    *AUDIO_FILES,
+)
+# The packages whose versions decide the bytes of a piece.
+PACKAGES = ("ritornello", "numpy", "scipy", "music21", "partitura", "symusic", "mido", "soundfile", "torch")
+MAX_SLUG = 60
+
+
+def slug(title: str) -> str:
+    """A title as a file name of lower-case ASCII letters, digits and hyphens; "piece" where nothing is left."""
+    title = title.replace("#", " sharp").replace("♯", " sharp").replace("♭", " flat")
+    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", plain.lower())[:MAX_SLUG].strip("-") or "piece"
+
+
+def check_folder(folder: Path) -> None:
+    """Sees that a folder can be written, before the work begins; makes nothing.
+
+    Raises:
+        FileError: a file stands where the folder or one of its parents should be, or it cannot be written to.
+    """
+    for place in (folder, *folder.parents):
+        if place.is_dir():
+            if not os.access(place, os.W_OK | os.X_OK):
+                raise FileError(place, "cannot be written to; choose another folder with out=")
+            return
+        if place.exists() or place.is_symlink():
+            raise FileError(place, "is not a folder; choose another with out=")
+
+
+@contextmanager
+def new_folder(folder: Path, names: tuple[str, ...] = PIECE_FILES) -> Iterator[Path]:
+    """Yields an empty folder to write to; when the block ends without an error its files move to `folder`.
+
+    Args:
+        folder: final place, made where it is missing.
+        names: files of an earlier run that the new ones replace: those that were not written again are removed.
+
+    Raises:
+        FileError: see `check_folder`.
+    """
+    check_folder(folder)
+    made = [p for p in folder.parents if not p.exists()]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name[:40]}.", suffix=".part", dir=folder.parent))
+    done = False
+    try:
+        yield temporary
+        folder.mkdir(exist_ok=True)
+        written = sorted(p.name for p in temporary.iterdir())
+        for name in written:
+            os.replace(temporary / name, folder / name)
+        for name in set(names) - set(written):
+            (folder / name).unlink(missing_ok=True)
+        done = True
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if not done:
+            for parent in made:  # from the inside out, and only while they are empty
+                try:
+                    parent.rmdir()
+                except OSError:
+                    break
+
+
+def write_json(data: Mapping[str, Any], path: Path) -> None:
+    """Writes a mapping as readable JSON in UTF-8."""
+    path.write_text(json.dumps(data, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+
+
+def provenance(request: Mapping[str, Any], seed: int, layers: Mapping[str, object]) -> dict[str, Any]:
+    """How a piece came to be: the wishes, the seed, the versions, and what each layer says of itself.
+
+    Args:
+        request: the settings; nested ones, those that are None and those about places are left out.
+        layers: by name; a layer with weights tells their hash, licence and origin in its attribute `provenance`.
+    """
+    versions: dict[str, str] = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    described = {
+        name: {"class": f"{type(layer).__module__}.{type(layer).__qualname__}", **getattr(layer, "provenance", {})}
+        for name, layer in layers.items()
+    }
+    places = ("out", "cache_dir", "workers")  # where it was made does not matter to what it is
+    wishes = {k: v for k, v in request.items() if v is not None and not isinstance(v, Mapping) and k not in places}
+    return {"seed": seed, "request": wishes, "layers": described, "versions": versions}
