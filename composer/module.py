@@ -1,0 +1,72 @@
+"""The composer's LightningModule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from composer.features import Frames
+from composer.network import BiaxialNetwork, NetworkConfig, frame_nats
+from training.schedule import warmup_stable_decay
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """AdamW with warm-up, stable, decay.
+
+    Args:
+        rate: peak learning rate.
+        weight_decay: on matrices only.
+        warmup, decay, total: steps, see `training.schedule`.
+    """
+
+    rate: float = 5e-3
+    weight_decay: float = 0.01
+    warmup: int = 50
+    decay: int = 0
+    total: int = 1000
+
+
+class ComposerModule(pl.LightningModule):
+    """Trains a `BiaxialNetwork` on joint nats a frame.
+
+    Args:
+        network, optimiser: builtins of `NetworkConfig` and `OptimiserConfig` (a dataclass in a checkpoint makes it
+            unreadable without this code).
+    """
+
+    def __init__(self, network: dict[str, Any], optimiser: dict[str, Any]) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.network = BiaxialNetwork(NetworkConfig.from_dict(network))
+        self.optimiser = OptimiserConfig(**optimiser)
+
+    def _nats(self, frames: Frames) -> torch.Tensor:
+        logits, _ = self.network(frames)
+        return frame_nats(logits, frames) * frames.fit
+
+    def training_step(self, batch: Frames, batch_idx: int) -> torch.Tensor:
+        """Mean over all steps of the batch, unfit ones counted as 0: so shares of several processes add up exactly."""
+        loss = self._nats(batch).mean()
+        self.log("train/nats_per_frame", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Frames, batch_idx: int) -> None:
+        """Nats a frame over the steps that count."""
+        nats = self._nats(batch).sum()
+        count = int(batch.fit.sum())
+        self.log("valid/nats_per_frame", nats / max(count, 1), batch_size=count, prog_bar=True, sync_dist=True)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW; biases are not decayed."""
+        config = self.optimiser
+        matrices = [p for p in self.network.parameters() if p.ndim > 1]
+        vectors = [p for p in self.network.parameters() if p.ndim <= 1]
+        groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+        optimiser = torch.optim.AdamW(groups, lr=config.rate, betas=(0.9, 0.98))
+        factor = warmup_stable_decay(config.warmup, config.total, config.decay)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,0 +1,80 @@
+"""One training run: the Lightning trainer that all three layers use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import Logger
+
+from training.callbacks import AtomicCheckpoints, FiniteLoss, RandomStates, Throughput, detached, last_checkpoint
+
+MONITOR = "valid/nats_per_frame"
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How long and on what a run trains.
+
+    Args:
+        max_steps: optimiser steps in all; a resumed run goes on up to this number.
+        epoch_steps: steps between validations and checkpoints.
+        gradient_clip: largest norm of a gradient.
+        trainer: further arguments of Lightning's Trainer (accelerator, devices, strategy, precision, max_time …).
+    """
+
+    max_steps: int
+    epoch_steps: int = 100
+    gradient_clip: float = 1.0
+    trainer: dict[str, Any] = field(default_factory=dict)
+
+
+def fit(
+    module: pl.LightningModule,
+    data: pl.LightningDataModule,
+    *,
+    out: Path,
+    config: RunConfig,
+    frames_per_batch: int,
+    logger: Logger | bool = False,
+    resume: bool = True,
+) -> tuple[Path, dict[str, float]]:
+    """Trains, going on from `out`/last.ckpt where there is one.
+
+    Args:
+        module: has optimisers and logs `valid/nats_per_frame`.
+        data: gives fresh batches for each epoch.
+        out: folder of the checkpoints.
+        config: length and hardware.
+        frames_per_batch: for the throughput.
+        logger: Lightning's; False for none.
+        resume: False starts anew.
+
+    Returns:
+        The checkpoint with the best figure on the valid split, and the last logged figures.
+    """
+    best = ModelCheckpoint(
+        dirpath=out, filename="best", monitor=MONITOR, mode="min", save_last=True, enable_version_counter=False
+    )
+    quiet = config.trainer.get("enable_progress_bar", True) is False
+    trainer = pl.Trainer(
+        max_steps=config.max_steps,
+        max_epochs=-1,
+        gradient_clip_val=config.gradient_clip,
+        reload_dataloaders_every_n_epochs=1,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=min(20, config.epoch_steps),
+        logger=logger,
+        callbacks=[RandomStates(), FiniteLoss(), Throughput(frames_per_batch), best],
+        plugins=[AtomicCheckpoints()],
+        enable_model_summary=not quiet,
+        **config.trainer,
+    )
+    checkpoint = last_checkpoint(out) if resume else None
+    trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
+    found = Path(best.best_model_path or best.last_model_path)
+    return found, detached(dict(trainer.callback_metrics))
