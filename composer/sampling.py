@@ -1,0 +1,255 @@
+"""The learned composer: samples the notes of a plan step by step.
+
+The time axis runs in torch, one step for all pitches at once; the note axis, which is a loop over pitches by nature, is
+compiled (`composer.note_axis`). Conditions are the same functions as in training.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy import ndarray
+
+from composer.conditions import (
+    ATTACK,
+    HOLD,
+    LOOK_AHEAD,
+    OFF,
+    STATEMENT,
+    THEME,
+    Conditions,
+    empty_conditions,
+    plan_context,
+    shift_pitches,
+)
+from composer.features import Frames
+from composer.network import BiaxialNetwork, NetworkConfig, State
+from composer.note_axis import NoteAxis
+from composer.realise import realise
+from composer.roll import LOWEST_PITCH, PITCHES, Roll, step_div
+from music.errors import RequestError
+from music.plan import Plan, Section
+from music.score import Score
+from training.weights import fit_weights, load_weights
+
+# Sounding range by ensemble, MIDI; the net is not asked about pitches outside it.
+RANGES = {"piano": (33, 93), "satb": (40, 81), "quartet": (36, 93)}
+SHIPPED = Path(__file__).parent / "weights" / "biaxial.safetensors"
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How notes are drawn.
+
+    Args:
+        temperature: divides the logits; below 1 safer, above 1 bolder.
+        fix_themes: the theme's notes are set at the first statement of its letter, with nothing above them; otherwise
+            they are only told to the net as a reference.
+        returns: sections that return are told the first statement as a reference.
+    """
+
+    temperature: float = 0.9
+    fix_themes: bool = True
+    returns: bool = True
+
+
+def choose_plan_grid(plan: Plan) -> int:
+    """Steps a quarter for a plan: 6 where a theme needs triplets, else 4."""
+    onsets = [n.onset_div for t in plan.themes for n in t.notes]
+    return 6 if any(o % step_div(4) for o in onsets) and not any(o % step_div(6) for o in onsets) else 4
+
+
+class BiaxialComposer:
+    """Composer with learned weights.
+
+    Args:
+        weights: a pair of files as `training.weights` writes them; None for those that ship.
+        config: how notes are drawn.
+
+    Raises:
+        WeightsError: missing, damaged, or not of this network.
+    """
+
+    def __init__(self, weights: Path | None = None, *, config: SamplingConfig | None = None) -> None:
+        path = SHIPPED if weights is None else weights
+        tensors, about = load_weights(path)
+        self.about = about
+        self.network = BiaxialNetwork(NetworkConfig.from_dict(about["network"]))
+        fit_weights(path, self.network, tensors)
+        self.network.eval()
+        self.config = config or SamplingConfig()
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """Style tags that the weights know."""
+        return self.network.config.styles
+
+    def compose(self, plan: Plan, *, seed: int) -> Score:
+        """Writes the score of a plan; the same plan and seed give the same score.
+
+        Raises:
+            RequestError: the plan's meter does not fit the grid.
+        """
+        grid = choose_plan_grid(plan)
+        if plan.meter.bar_div % step_div(grid) or plan.pickup_div % step_div(grid):
+            raise RequestError(f"meter {plan.meter} does not fit a grid of {grid} steps a quarter")
+        return realise(plan, self.sample(plan, grid, np.random.default_rng(seed)))
+
+    def sample(self, plan: Plan, grid: int, rng: np.random.Generator) -> Roll:
+        """The roll of a plan, upbeat included."""
+        steps = plan.end_div // step_div(grid)
+        told = empty_conditions(plan_context(plan, grid, steps + LOOK_AHEAD, self.styles))
+        drawn = _Drawn(np.zeros((steps + 1, PITCHES), dtype=bool), np.zeros((steps + 1, PITCHES), dtype=bool))
+        axis = NoteAxis(self.network, RANGES[plan.ensemble])
+        state: State | None = None
+        # One thread: the matrices are small, and two threads are slower than one.
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            for index, section in enumerate(plan.sections):
+                first, last = _section_steps(plan, index, grid)
+                _tell_section(told, drawn, plan, index, grid, self.config)
+                for step in range(first, min(last, steps)):
+                    _tell_phrase(told, drawn, plan, section, index, step, grid)
+                    state = self._step(told, drawn, step, axis, state, rng)
+        finally:
+            torch.set_num_threads(threads)
+        return Roll(drawn.play[1:], drawn.articulate[1:], np.ones(steps, dtype=bool), grid)
+
+    @torch.no_grad()
+    def _step(
+        self,
+        told: Conditions,
+        drawn: _Drawn,
+        step: int,
+        axis: NoteAxis,
+        state: State | None,
+        rng: np.random.Generator,
+    ) -> State:
+        low, high = axis.columns
+        frames = _frames_of_step(told, drawn, step, low, high)
+        hidden, state = self.network.along_time(self.network.project(frames), state)
+        draws = rng.random((2, high - low))
+        fixed = told.fixed[step, low:high]
+        play, articulate = axis.draw(hidden[0, 0].numpy(), fixed, draws, self.config.temperature)
+        # A note cannot be held that did not sound before.
+        articulate |= play & ~drawn.play[step, low:high]
+        drawn.play[step + 1, low:high] = play
+        drawn.articulate[step + 1, low:high] = articulate
+        return state
+
+
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """Notes so far; row 0 is the silence before the piece, row t + 1 is step t."""
+
+    play: ndarray
+    articulate: ndarray
+
+
+def _section_steps(plan: Plan, index: int, grid: int) -> tuple[int, int]:
+    unit = step_div(grid)
+    start = plan.bar_onset_div(plan.first_bars[index]) // unit
+    end = start + plan.sections[index].bars * plan.meter.bar_div // unit
+    return (0 if index == 0 else start), end
+
+
+def _frames_of_step(told: Conditions, drawn: _Drawn, step: int, low: int, high: int) -> Frames:
+    def ahead(array: ndarray) -> torch.Tensor:
+        rows = np.zeros((1 + LOOK_AHEAD, high - low), dtype=array.dtype)
+        part = array[step : step + 1 + LOOK_AHEAD, low:high]
+        rows[: len(part)] = part
+        return torch.from_numpy(rows).unsqueeze(0)
+
+    def before(array: ndarray) -> torch.Tensor:
+        # Row 1, the target, is not known yet; features never read it.
+        rows = np.zeros((2, high - low), dtype=bool)
+        rows[0] = array[step, low:high]
+        return torch.from_numpy(rows).unsqueeze(0)
+
+    return Frames(
+        play=before(drawn.play),
+        articulate=before(drawn.articulate),
+        context=torch.from_numpy(told.context[step : step + 1].copy()).unsqueeze(0),
+        reference_play=ahead(told.reference_play),
+        reference_articulate=ahead(told.reference_articulate),
+        reference_kind=torch.from_numpy(told.reference_kind[step : step + 1].astype(np.int64)).unsqueeze(0),
+        fixed=ahead(told.fixed),
+        lowest=torch.tensor([LOWEST_PITCH + low]),
+        fit=torch.ones(1, 1, dtype=torch.bool),
+    )
+
+
+def _tell_section(told: Conditions, drawn: _Drawn, plan: Plan, index: int, grid: int, config: SamplingConfig) -> None:
+    """Reference and fixed notes of a section, when it begins: all that it refers to has been written by then."""
+    section = plan.sections[index]
+    first, last = _section_steps(plan, index, grid)
+    source = section.source
+    if source is not None and config.returns:
+        origin = plan.sections[source]
+        start, end = _section_steps(plan, source, grid)
+        length = min(last - first, end - start)
+        _refer(told, drawn, first, start, length, _nearest(origin.key.pc, section.key.pc), STATEMENT)
+    elif section.theme is not None and all(s.theme != section.theme for s in plan.sections[:index]):
+        _tell_theme(told, plan, section, first if index else plan.pickup_div // step_div(grid), grid, config)
+
+
+def _tell_theme(told: Conditions, plan: Plan, section: Section, start: int, grid: int, config: SamplingConfig) -> None:
+    theme = plan.theme_of(section.theme or "")
+    if theme is None:
+        return
+    unit, semitones = step_div(grid), _nearest(theme.key.pc, section.key.pc)
+    end = start + theme.bars * plan.meter.bar_div // unit
+    top = np.full(len(told.context), -1)
+    for note in theme.notes:
+        column = note.pitch + semitones - LOWEST_PITCH
+        first = start + round(note.onset_div / unit)
+        last = min(max(start + round((note.onset_div + note.duration_div) / unit), first + 1), end)
+        if first < 0 or not 0 <= column < PITCHES or first >= last:
+            continue
+        told.reference_play[first:last, column] = True
+        told.reference_articulate[first, column] = True
+        top[first:last] = column
+    begin = min([start, *np.flatnonzero(top >= 0)])
+    told.reference_kind[begin:end] = THEME
+    if config.fix_themes:
+        for step in np.flatnonzero(top >= 0):
+            column = int(top[step])
+            told.fixed[step, column:] = OFF
+            struck = bool(told.reference_articulate[step, column])
+            told.fixed[step, column] = ATTACK if struck else HOLD
+
+
+def _tell_phrase(
+    told: Conditions, drawn: _Drawn, plan: Plan, section: Section, index: int, step: int, grid: int
+) -> None:
+    """At a phrase's start: a phrase whose idea was heard in this section before is told that phrase as a reference."""
+    if section.source is not None:
+        return
+    unit = step_div(grid)
+    bar_steps = plan.meter.bar_div // unit
+    start = plan.bar_onset_div(plan.first_bars[index]) // unit
+    earlier: dict[str, tuple[int, int]] = {}
+    for phrase in section.phrases:
+        idea, length = phrase.idea[0], phrase.bars * bar_steps
+        if step == start and idea in earlier:
+            source, steps = earlier[idea]
+            _refer(told, drawn, start, source, min(steps, length), 0, STATEMENT)
+        earlier.setdefault(idea, (start, length))
+        start += length
+
+
+def _refer(told: Conditions, drawn: _Drawn, first: int, source: int, length: int, semitones: int, kind: int) -> None:
+    length = min(length, len(told.reference_kind) - first)
+    rows = slice(source + 1, source + 1 + length)
+    told.reference_play[first : first + length] = shift_pitches(drawn.play[rows], semitones)
+    told.reference_articulate[first : first + length] = shift_pitches(drawn.articulate[rows], semitones)
+    told.reference_kind[first : first + length] = kind
+
+
+def _nearest(from_pc: int, to_pc: int) -> int:
+    """Semitones from one tonic to the other the shorter way, -5..6."""
+    return (to_pc - from_pc + 5) % 12 - 5
