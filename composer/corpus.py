@@ -1,0 +1,83 @@
+"""Examples from a corpus: every piece analysed as a plan, on all cores."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from tqdm import tqdm
+
+from composer.examples import Example, make_example
+from music.corpus import PieceEntry, load_pieces
+from music.errors import RitornelloError
+from music.score import Score
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Pieces of one split, and why others were left out.
+
+    Args:
+        pieces: ready for training, in the manifest's order.
+        dropped: (piece, reason).
+        digest: sha256 over the ids and contents of the pieces that were kept.
+    """
+
+    pieces: tuple[Example, ...]
+    dropped: tuple[tuple[str, str], ...]
+    digest: str
+
+
+def _one(job: tuple[PieceEntry, Score, tuple[str, ...]]) -> Example | str:
+    entry, score, styles = job
+    try:
+        return make_example(entry.id, score, style=entry.style, ensemble=entry.ensemble, styles=styles)
+    except RitornelloError as error:
+        return str(error)
+
+
+def _digest(entries: Sequence[PieceEntry]) -> str:
+    text = "\n".join(sorted(f"{e.id} {e.sha256}" for e in entries))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def load_examples(
+    data: str,
+    split: str,
+    *,
+    styles: Sequence[str] | None,
+    cache_dir: Path | None = None,
+    path: Path | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> tuple[Examples, tuple[str, ...]]:
+    """The examples of a corpus' split, and the styles that they are numbered by.
+
+    Args:
+        data: name of the corpus, see `music.corpus`.
+        split: train, valid or test.
+        styles: known style tags; None takes those of this split.
+        cache_dir, path: as for `music.corpus.prepare`.
+        workers: processes; None takes one a core.
+        progress: show a bar.
+    """
+    pieces = load_pieces(data, split, cache_dir=cache_dir, path=path)
+    known = tuple(styles) if styles is not None else tuple(sorted({entry.style for entry, _ in pieces}))
+    jobs = [(entry, score, known) for entry, score in pieces]
+    kept: list[Example] = []
+    entries: list[PieceEntry] = []
+    dropped: list[tuple[str, str]] = []
+    # Spawned, not forked: a fork of a process that holds torch's threads can hang.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        results = pool.map(_one, jobs, chunksize=4)
+        for job, result in zip(jobs, tqdm(results, f"analyse {split}", len(jobs), disable=not progress), strict=True):
+            if isinstance(result, str):
+                dropped.append((job[0].id, result))
+            else:
+                kept.append(result)
+                entries.append(job[0])
+    return Examples(tuple(kept), tuple(dropped), _digest(entries)), known

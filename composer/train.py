@@ -1,0 +1,106 @@
+"""task=train_composer: trains the biaxial network on a corpus and writes its weights."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.loggers import Logger
+
+from composer.corpus import load_examples
+from composer.data import ComposerData
+from composer.features import feature_names
+from composer.module import ComposerModule
+from composer.network import NetworkConfig
+from composer.windows import WindowConfig
+from music.errors import RequestError
+from training.run import RunConfig, fit
+from training.weights import save_weights
+
+
+def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, Any]:
+    """Trains, resuming where a checkpoint stands in `out`, and writes `out`/biaxial.safetensors with its JSON.
+
+    Args:
+        cfg: plain values: `data`, `cache_dir`, `data_path`, `workers`, `out`, `seed`, `resume`, `licence`, `run`
+            (`RunConfig`), `network` (`NetworkConfig` without styles), `optimiser` (`OptimiserConfig`), `windows`
+            (`WindowConfig`).
+        logger: Lightning's; False for none.
+
+    Returns:
+        Figures: parameters, pieces, best nats a frame on the valid windows, where the weights are.
+
+    Raises:
+        RequestError: the corpus has no piece to train on, or none to validate with.
+    """
+    out = Path(cfg["out"])
+    places: dict[str, Any] = {
+        "cache_dir": Path(cfg["cache_dir"]) if cfg.get("cache_dir") else None,
+        "path": Path(cfg["data_path"]) if cfg.get("data_path") else None,
+        "workers": cfg.get("workers"),
+    }
+    train_set, styles = load_examples(cfg["data"], "train", styles=None, **places)
+    valid_set, _ = load_examples(cfg["data"], "valid", styles=styles, **places)
+    if not train_set.pieces or not valid_set.pieces:
+        raise RequestError(f"corpus {cfg['data']} has {len(train_set.pieces)} pieces to train on and "
+                           f"{len(valid_set.pieces)} to validate with; both are needed")  # fmt: skip
+    run = RunConfig(**cfg["run"])
+    windows = WindowConfig(**cfg["windows"])
+    network = NetworkConfig.from_dict({**cfg["network"], "styles": list(styles)})
+    torch.manual_seed(int(cfg["seed"]))
+    module = ComposerModule(network.to_dict(), {**cfg["optimiser"], "total": run.max_steps})
+    data = ComposerData(train_set.pieces, valid_set.pieces, windows, seed=int(cfg["seed"]), epoch_steps=run.epoch_steps)
+    started = time.perf_counter()
+    best, figures = fit(
+        module,
+        data,
+        out=out,
+        config=run,
+        frames_per_batch=windows.batch * windows.steps,
+        logger=logger,
+        resume=bool(cfg.get("resume", True)),
+    )
+    checkpoint = torch.load(best, map_location="cpu", weights_only=True)
+    module.load_state_dict(checkpoint["state_dict"])
+    parameters = sum(p.numel() for p in module.parameters())
+    score = float(min(v for k, v in _monitored(checkpoint).items())) if _monitored(checkpoint) else float("nan")
+    about = {
+        "kind": "composer/biaxial",
+        "network": network.to_dict(),
+        "features": feature_names(len(styles)),
+        "parameters": parameters,
+        "trained_on": {
+            "corpus": cfg["data"],
+            "pieces": len(train_set.pieces),
+            "dropped": len(train_set.dropped),
+            "digest": train_set.digest,
+        },
+        "licence": cfg.get("licence", ""),
+        "steps": int(checkpoint["global_step"]),
+        "seed": int(cfg["seed"]),
+        "figures": {"valid_windows_nats_per_frame": round(score, 4)},
+    }
+    weights = out / "biaxial.safetensors"
+    save_weights(weights, module.network.state_dict(), about)
+    return {
+        "parameters": parameters,
+        "train_pieces": len(train_set.pieces),
+        "valid_pieces": len(valid_set.pieces),
+        "steps": int(checkpoint["global_step"]),
+        "valid_nats_per_frame": score,
+        "last": figures,
+        "seconds": round(time.perf_counter() - started, 1),
+        "weights": str(weights),
+    }
+
+
+def _monitored(checkpoint: dict[str, Any]) -> dict[str, float]:
+    """Best figure of each ModelCheckpoint that the file remembers."""
+    found = {}
+    for name, state in checkpoint.get("callbacks", {}).items():
+        value = state.get("best_model_score") if isinstance(state, dict) else None
+        if value is not None:
+            found[name] = float(value)
+    return found
