@@ -27,16 +27,17 @@ from conf.words import (
     TARGET_ROOTS,
     check_settings,
     check_targets,
-    default_cache,
     hydra_arguments,
     is_sweep,
     one_line_errors,
 )
+from music.cache import default_cache_dir
 from music.errors import RequestError
 from render.console import show_figures, stage
 from render.folder import check_folder, new_folder, provenance, slug
 
 Settings = dict[str, Any]
+WISHES = ("form", "key", "meter", "bars", "tempo", "style", "ensemble", "theme", "title")
 
 
 def build(settings: Settings, layer: str) -> Any:
@@ -57,9 +58,10 @@ def build(settings: Settings, layer: str) -> Any:
 def make_plan(settings: Settings, planner: Any, seed: int) -> Any:
     """The plan of a request, or the one in plan_file."""
     from music.plan_json import read_plan
-    from planner.request import adjust, make_request
+    from planner.plan_file import adjust
+    from planner.request import parse_request
 
-    request = make_request(settings)
+    request = parse_request(**{wish: settings[wish] for wish in WISHES})
     if settings["plan_file"] is None:
         return planner.plan(request, seed=seed)
     return adjust(read_plan(Path(settings["plan_file"])), request, settings["plan_file"])
@@ -138,8 +140,9 @@ def prepare(settings: Settings) -> None:
     """Parses a corpus into the cache and says what it kept, what not, and why."""
     from music.corpus import prepare as prepare_corpus
 
-    data = settings["data"]
-    print(prepare_corpus(data["name"], data["path"], settings["cache_dir"], settings["workers"]))
+    data, places = settings["data"], {"cache_dir": Path(settings["cache_dir"]), "workers": settings["workers"]}
+    report = prepare_corpus(data["name"], path=Path(data["path"]) if data["path"] else None, **places)
+    print(report.table(), report.json_line(), sep="\n")
 
 
 def train_composer(settings: Settings) -> None:
@@ -171,7 +174,7 @@ def run(config: DictConfig) -> None:
         settings: Settings = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # pyright: ignore
         check_targets(settings)
         check_settings(settings)
-        settings["cache_dir"] = settings["cache_dir"] or default_cache(os.environ)
+        settings["cache_dir"] = str(settings["cache_dir"] or default_cache_dir())
         TASKS[settings["task"]["name"]](settings)
 
 

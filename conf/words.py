@@ -16,8 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from music.errors import RequestError, RitornelloError
 
 CONFIG_FOLDER = Path(__file__).resolve().parent
@@ -85,13 +83,6 @@ def hydra_arguments(arguments: Sequence[str]) -> list[str]:
     return [quote_argument(a, sweep=sweep) for a in arguments]
 
 
-def default_cache(environment: Mapping[str, str]) -> str:
-    """The folder of parsed corpora where `cache_dir` names none: XDG_CACHE_HOME, ~/.cache, or without a home ./cache."""
-    home = environment.get("HOME") or environment.get("USERPROFILE")
-    base = environment.get("XDG_CACHE_HOME") or (f"{home}/.cache" if home else None)
-    return f"{base}/ritornello" if base else "cache"
-
-
 def suggest(word: str, known: Iterable[str]) -> str:
     """ "; did you mean 'meter'? (known: …)", with the nearest known word first where there is a near one."""
     words = sorted(known)
@@ -101,7 +92,7 @@ def suggest(word: str, known: Iterable[str]) -> str:
 
 def known_keys() -> set[str]:
     """What may be set at the root of the config: its keys and its groups."""
-    root = yaml.safe_load((CONFIG_FOLDER / "config.yaml").read_text(encoding="utf-8"))
+    root = re.findall(r"(?m)^(\w+):", (CONFIG_FOLDER / "config.yaml").read_text(encoding="utf-8"))
     return {*root, *(path.parent.name for path in CONFIG_FOLDER.glob("*/*.yaml"))} - {"defaults", "hydra"}
 
 
@@ -143,7 +134,7 @@ def _explain_hydra(error: BaseException, text: str) -> str:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Ends the program with one line and code 2 (130 after Ctrl-C) for what `explain` knows; else the traceback stays."""
+    """Ends the program with one line and code 2 (Ctrl-C: 130) for what `explain` knows; a fault keeps its traceback."""
     try:
         yield
     except (Exception, KeyboardInterrupt) as error:

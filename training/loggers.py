@@ -6,12 +6,10 @@ where its server cannot be reached, it writes offline, and one line says how to 
 
 from __future__ import annotations
 
-import netrc
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
@@ -20,53 +18,45 @@ from music.errors import RequestError
 
 KINDS = ("csv", "wandb", "none")
 OFFLINE_MODES = ("offline", "disabled", "dryrun")
-DEFAULT_HOST = "https://api.wandb.ai"
 # Seconds that a run waits for the server before it goes on offline; wandb's own 90 is long for a start.
 INIT_TIMEOUT = 30.0
 
 
-def has_wandb_key(environment: Mapping[str, str]) -> bool:
-    """True where wandb would find credentials by itself: in the environment, a settings file or a netrc file.
+def has_wandb_key() -> bool:
+    """True where wandb finds credentials by itself, in the environment, its settings or a netrc file; never asks.
 
-    Asked here without importing wandb, whose own look-up ends in a prompt.
+    Raises:
+        Exception: wandb's own, for credentials of a wrong form.
     """
-    if environment.get("WANDB_API_KEY") or environment.get("WANDB_IDENTITY_TOKEN_FILE"):
-        return True
-    host = urlsplit(environment.get("WANDB_BASE_URL") or DEFAULT_HOST).netloc
-    home = environment.get("HOME") or environment.get("USERPROFILE") or ""
-    named = environment.get("NETRC")
-    places = [Path(named)] if named else [Path(home) / ".netrc", Path(home) / "_netrc"] if home else []
-    for place in places:
-        try:
-            found = netrc.netrc(place).authenticators(host)
-        except (OSError, netrc.NetrcParseError):
-            continue
-        if found and found[2]:
-            return True
-    return False
+    import wandb
+    from wandb.sdk.lib import wbauth  # its look-up without the prompt that wandb.login ends in
+
+    host = wandb.setup().settings.base_url
+    return wbauth.authenticate_session(host=host, source="login", prompt=False, update_session=False) is not None
 
 
 def _begin(out: Path, project: str, config: Mapping[str, Any], mode: str) -> Any:
     import wandb
 
-    settings = wandb.Settings(init_timeout=INIT_TIMEOUT, console="off", silent=True)
+    settings = wandb.Settings(init_timeout=INIT_TIMEOUT, login_timeout=1, console="off", silent=True)
     return wandb.init(project=project, dir=out, config=dict(config), mode=mode, settings=settings)  # type: ignore
 
 
 def _wandb_logger(out: Path, project: str, config: Mapping[str, Any]) -> Logger:
-    if rank_zero_only.rank not in (0, None):  # the other processes of a run have nothing to write
+    if getattr(rank_zero_only, "rank", 0) not in (0, None):  # the other processes of a run have nothing to write
         return WandbLogger(project=project, save_dir=out, offline=True)
     import wandb
 
     wished = os.environ.get("WANDB_MODE", "online")
-    mode = wished if wished in OFFLINE_MODES else "online" if has_wandb_key(os.environ) else "offline"
-    reason = "no key" if mode != wished else f"WANDB_MODE={wished}"
+    mode, reason = wished, f"WANDB_MODE={wished}"
     if not any(os.environ.get(name) for name in ("HOME", "USERPROFILE", "XDG_CACHE_HOME", "WANDB_CACHE_DIR")):
         os.environ["WANDB_CACHE_DIR"] = str(out / "wandb")  # wandb would leave a folder in the current one
     try:
+        if wished not in OFFLINE_MODES:
+            mode, reason = ("online", "") if has_wandb_key() else ("offline", "no key")
         run = _begin(out, project, config, mode)
     except Exception as error:  # wandb's errors have no common base: a key that is refused, a server out of reach
-        if mode != "online":
+        if mode in OFFLINE_MODES:
             raise
         mode, reason = "offline", " ".join(str(error).split())[:120]
         wandb.teardown()
