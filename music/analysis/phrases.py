@@ -1,0 +1,116 @@
+"""Where phrases end: at fermatas where the score has them, else inferred from melody, texture and regularity."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from music.analysis.arrays import note_arrays
+from music.analysis.bars import metric_shifts, whole_bars
+from music.analysis.melody import melody_line
+from music.score import Note, Score
+from music.time import DIVS_PER_QUARTER
+
+MIN_FERMATAS = 2
+# Weights of the blind finder, tuned on the training half of the chorales (`benchmarks/analysis.py`).
+LONG_NOTE = 2.0
+REST = 1.5
+TOGETHER = 1.0
+SAME_PHASE = 1.5
+BOUNDARY_COST = 3.0
+LENGTH_BONUS = {2: 1.5, 4: 2.0, 8: 1.0, 3: 0.3, 1: -1.0}
+MAX_PHRASE_BARS = 10
+
+
+def phrase_ends(score: Score) -> tuple[int, ...]:
+    """Ends of the phrases in divisions (each the onset of the next phrase; the last is the score's end)."""
+    return fermata_ends(score) or infer_phrase_ends(score)
+
+
+def fermata_ends(score: Score) -> tuple[int, ...]:
+    """Phrase ends by fermatas, or () where the score has fewer than `MIN_FERMATAS` places with one."""
+    marks = [d for d in score.directions if d.kind == "fermata"]
+    line = melody_line(score, 0, score.end_div)
+    if not line or not marks:
+        return ()
+    lead = [d for d in marks if d.part == line[0].part]
+    onsets = sorted({d.onset_div for d in (lead or marks)})
+    starts = [n.onset_div for n in line]
+    ends: set[int] = set()
+    for onset in onsets:
+        after = next((s for s in starts if s > onset), None)
+        ends.add(score.end_div if after is None else after)
+    if len(ends) < MIN_FERMATAS:
+        return ()
+    return tuple(sorted(ends | {score.end_div}))
+
+
+def _bar_position(score: Score, onsets: Int[np.ndarray, " n"]) -> tuple[Float[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+    """Place of each onset counted in bars (real number), and its offset within its bar in divisions."""
+    bars = whole_bars(score)
+    shifts = metric_shifts(score)
+    starts = np.array([b.onset_div for b in bars])
+    index = np.maximum(np.searchsorted(starts, onsets, side="right") - 1, 0)
+    shift = np.array([shifts[b.first] for b in bars])[index]
+    length = np.array([score.meter_at(b.onset_div).bar_div for b in bars])[index]
+    offset = onsets - starts[index] + shift
+    return index + offset / length, offset
+
+
+def boundary_strength(score: Score, line: tuple[Note, ...]) -> Float[np.ndarray, " notes"]:
+    """How strongly each melody note seems to end a phrase: long for its surroundings, then rest or general pause."""
+    onset = np.array([n.onset_div for n in line])
+    following = np.append(onset[1:], score.end_div)
+    ioi = (following - onset) / DIVS_PER_QUARTER
+    rest = (following - np.array([n.end_div for n in line])) / DIVS_PER_QUARTER
+    count = len(line)
+    around = np.array([np.median(ioi[max(0, i - 6) : i + 7]) for i in range(count)])
+    long = np.clip(np.log2(np.maximum(ioi, 1e-3) / np.maximum(around, 1e-3)), -1.0, 2.0)
+    notes = note_arrays(score)
+    # Voices that move between the note's onset and the next one's; none: all rest together.
+    first = np.searchsorted(notes.onset, onset, side="right")
+    last = np.searchsorted(notes.onset, following, side="left")
+    moving = (last - first) / np.maximum(ioi, 0.25)
+    together = 1.0 - np.minimum(moving / 2.0, 1.0)
+    return LONG_NOTE * long + REST * np.clip(rest, 0, 1) + TOGETHER * together * (long > 0)
+
+
+def infer_phrase_ends(score: Score) -> tuple[int, ...]:
+    """Phrase ends without fermatas: the best division by boundary strength, usual lengths and equal upbeats."""
+    line = melody_line(score, 0, score.end_div)
+    if len(line) < 2:
+        return (score.end_div,)
+    strength = boundary_strength(score, line)
+    starts = np.append([n.onset_div for n in line], score.end_div)
+    place, phase = _bar_position(score, starts)
+    count = len(line)
+    best = np.full(count + 1, -np.inf)
+    best[0] = 0.0
+    back = np.zeros(count + 1, dtype=np.int64)
+    for end in range(1, count + 1):
+        first = int(np.searchsorted(place, place[end] - MAX_PHRASE_BARS - 1))
+        bars = place[end] - place[first:end]
+        gain = np.full(end - first, -BOUNDARY_COST)
+        whole = np.round(bars)
+        exact = np.abs(bars - whole) < 1e-6
+        for length, bonus in LENGTH_BONUS.items():
+            gain += np.where(exact & (whole == length), bonus, 0.0)
+        if end < count:
+            gain += strength[end - 1] + SAME_PHASE * (phase[first:end] == phase[end])
+        gain = np.where(bars < 0.75, -np.inf, gain)
+        options = best[first:end] + gain
+        back[end] = first + int(options.argmax())
+        best[end] = options.max()
+    if not np.isfinite(best[count]):
+        return (score.end_div,)
+    ends = [count]
+    while back[ends[-1]] > 0:
+        ends.append(int(back[ends[-1]]))
+    return tuple(int(starts[e]) for e in reversed(ends))
+
+
+def phrase_spans(score: Score, ends: tuple[int, ...] | None = None) -> tuple[tuple[int, int], ...]:
+    """(start, end) of each phrase."""
+    return tuple(pairwise((0, *(ends or phrase_ends(score)))))

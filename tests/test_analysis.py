@@ -1,0 +1,239 @@
+"""Analysis on small scores made by hand: keys, chords, melody, similarity, phrases, cadences, plans."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from music.analysis.arrays import make_grid, note_arrays, pitch_class_weights
+from music.analysis.bars import plan_bars, whole_bars
+from music.analysis.cadence import find_cadence
+from music.analysis.chords import extract_chords
+from music.analysis.key import estimate_key, key_segments
+from music.analysis.melody import melody_line
+from music.analysis.phrases import infer_phrase_ends, phrase_ends
+from music.analysis.plans import plan_of_score
+from music.analysis.similarity import bar_returns, passage_similarity
+from music.errors import PlanError
+from music.pitch import Key
+from music.score import Bar, Direction, MeterChange, Note, Part, Score, regular_bars, sort_notes
+from music.time import DIVS_PER_QUARTER, Meter
+
+Q = DIVS_PER_QUARTER
+# Soprano, alto, tenor, bass of I IV V7 I in C, a chord each.
+CADENCE = ((72, 67, 64, 48), (72, 69, 65, 53), (71, 67, 65, 55), (72, 67, 64, 48))
+
+
+def satb(chords, meter: str = "4/4", shift: int = 0, quarters: float | None = None) -> Score:
+    """A score in four parts: one chord a bar (or each of so many quarters), whole piece moved by `shift`."""
+    m = Meter.parse(meter)
+    length = m.bar_div if quarters is None else int(quarters * Q)
+    notes = [
+        Note(f"n{i}_{part}", i * length, length, pitch + shift, part)
+        for i, chord in enumerate(chords)
+        for part, pitch in enumerate(chord)
+    ]
+    bars = -(-len(chords) * length // m.bar_div)
+    parts = tuple(Part(f"P{i}") for i in range(4))
+    return Score(parts, sort_notes(notes), regular_bars(m, bars), (MeterChange(0, m),))
+
+
+def line(pitches, durations=None, meter: str = "4/4", pickup: int = 0) -> Score:
+    """A melody in one part; durations in quarters."""
+    m = Meter.parse(meter)
+    notes, onset = [], 0
+    for i, pitch in enumerate(pitches):
+        length = int((durations[i] if durations else 1) * Q)
+        if pitch:
+            notes.append(Note(f"n{i}", onset, length, pitch))
+        onset += length
+    return Score(
+        (Part("P"),),
+        sort_notes(notes),
+        regular_bars(m, -(-(onset - pickup) // m.bar_div), pickup),
+        (MeterChange(0, m),),
+    )
+
+
+@pytest.mark.parametrize("meter", ["4/4", "3/4", "6/8", "2/2"])
+@pytest.mark.parametrize("shift", [0, 2, 5, -3, 6])
+def test_cadence_in_keys_and_meters(meter: str, shift: int) -> None:
+    score = satb(CADENCE, meter, shift)
+    tonic = shift % 12
+    assert estimate_key(score, 0, score.end_div).pc == tonic
+    chords = extract_chords(score)
+    assert [(c.root, c.quality) for c in chords] == [
+        (tonic, "maj"),
+        ((tonic + 5) % 12, "maj"),
+        ((tonic + 7) % 12, "7"),
+        (tonic, "maj"),
+    ]
+    assert [c.figure for c in chords] == ["I", "IV", "V7", "I"]
+    assert [c.bass for c in chords] == [c.root for c in chords]
+    assert [c.onset_div for c in chords] == [i * Meter.parse(meter).bar_div for i in range(4)]
+    key = Key.of_pc(tonic)
+    assert find_cadence(score, score.end_div, key) == "PAC"
+    assert find_cadence(score, score.bars[3].onset_div, key) == "HC"
+
+
+def test_first_inversion_has_its_third_in_the_bass() -> None:
+    score = satb(((72, 67, 60, 52), (72, 69, 65, 53), (71, 67, 65, 55), (72, 67, 64, 48)))
+    first = extract_chords(score)[0]
+    assert (first.root, first.bass, first.figure) == (0, 4, "I6")
+
+
+def test_minor_and_deceptive_cadence() -> None:
+    score = satb(((72, 67, 63, 48), (72, 68, 65, 53), (71, 67, 65, 55), (72, 68, 63, 56)))
+    assert str(estimate_key(score, 0, score.end_div)) == "c"
+    assert find_cadence(score, score.end_div, Key("C", True)) == "DC"
+
+
+def test_passing_notes_change_no_chord() -> None:
+    score = satb(CADENCE)
+    notes = [n for n in score.notes if n.id != "n0_0"]
+    passing = [Note(f"p{i}", i * Q // 2, Q // 2, p, 0) for i, p in enumerate((72, 74, 76, 74, 72, 74, 76, 74))]
+    moved = Score(score.parts, sort_notes(notes + passing), score.bars, score.meters)
+    assert [(c.root, c.quality) for c in extract_chords(moved)] == [(0, "maj"), (5, "maj"), (7, "7"), (0, "maj")]
+
+
+def test_chords_are_gapless_in_silence_and_odd_bars() -> None:
+    note = Note("a", 2 * Q, Q, 60)
+    bars = (Bar(0, Q, 0), Bar(Q, 3 * Q, 1), Bar(4 * Q, 2 * Q, 2))
+    score = Score((Part("P"),), (note,), bars, (MeterChange(0, Meter(3, 4)),))
+    chords = extract_chords(score)
+    assert chords[0].onset_div == 0
+    assert all(a.onset_div + a.duration_div == b.onset_div for a, b in pairwise(chords))
+    assert chords[-1].onset_div + chords[-1].duration_div == score.end_div
+    empty = Score((Part("P"),), (), regular_bars(Meter(4, 4), 2), (MeterChange(0, Meter(4, 4)),))
+    assert sum(c.duration_div for c in extract_chords(empty)) == empty.end_div
+    assert key_segments(empty)[0].onset_div == 0
+    assert phrase_ends(empty) == (empty.end_div,)
+    assert bar_returns(empty) == (None, None)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.lists(st.integers(48, 79), min_size=2, max_size=4), min_size=4, max_size=8), st.integers(1, 11))
+def test_analysis_moves_with_transposition(pitches: list[list[int]], shift: int) -> None:
+    def make(by: int) -> Score:
+        notes = [Note(f"{i}.{k}", i * Q, Q, p + by, k) for i, c in enumerate(pitches) for k, p in enumerate(c)]
+        m = Meter(4, 4)
+        bars = regular_bars(m, -(-len(pitches) // 4))
+        return Score(tuple(Part(f"P{k}") for k in range(4)), sort_notes(notes), bars, (MeterChange(0, m),))
+
+    a, b = make(0), make(shift)
+    weights = [pitch_class_weights(note_arrays(s), make_grid(s).edges) for s in (a, b)]
+    np.testing.assert_allclose(np.roll(weights[0], shift, axis=1), weights[1], atol=1e-9)
+    chords = [
+        [(c.onset_div, (c.root - by) % 12, c.quality) for c in extract_chords(s)] for s, by in ((a, 0), (b, shift))
+    ]
+    assert sum(x == y for x, y in zip(*chords, strict=False)) >= len(chords[0]) - 2  # ties may fall otherwise
+    assert passage_similarity(a, 0, 0, a.end_div)[0] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_similarity_finds_the_transposition() -> None:
+    tune = (60, 64, 67, 65, 62, 60, 59, 62)
+    score = line(tune + tuple(p + 5 for p in tune))
+    similarity, shift = passage_similarity(score, 0, 8 * Q, 8 * Q)
+    assert similarity == pytest.approx(1.0, abs=1e-5)
+    assert shift == 5
+    other = line((*tune, 72, 0, 0, 40, 0, 41, 0, 43))
+    assert passage_similarity(other, 0, 8 * Q, 8 * Q)[0] < 0.6
+
+
+def test_bar_returns_look_back_only() -> None:
+    tune = (60, 64, 67, 65, 62, 60, 59, 62)
+    other = (72, 48, 71, 49, 50, 70, 51, 69)
+    score = line(tune + other + tuple(p + 7 for p in tune))
+    returns = bar_returns(score, threshold=0.9)
+    assert returns[:4] == (None,) * 4
+    for bar in (4, 5):
+        found = returns[bar]
+        assert found is not None
+        assert (found.source, found.transposition) == (bar - 4, 7)
+        assert found.similarity == pytest.approx(1.0, abs=1e-5)
+
+
+def test_returns_never_overlap_their_target() -> None:
+    score = line((60, 62, 64, 65) * 12)
+    for found in bar_returns(score, window_bars=3):
+        assert found is None or found.source < found.bar
+
+
+def test_melody_is_one_line_of_the_highest_part() -> None:
+    score = satb(CADENCE)
+    melody = melody_line(score, 0, score.end_div)
+    assert [n.pitch for n in melody] == [72, 72, 71, 72]
+    assert {n.part for n in melody} == {0}
+
+
+def test_melody_over_an_accompaniment_in_one_staff() -> None:
+    notes = [Note("m", 0, 2 * Q, 72), Note("a", 0, Q, 60), Note("b", Q, Q, 64), Note("c", 2 * Q, Q, 71)]
+    score = Score((Part("P"),), sort_notes(notes), regular_bars(Meter(3, 4), 1), (MeterChange(0, Meter(3, 4)),))
+    assert [n.id for n in melody_line(score, 0, 3 * Q)] == ["m", "c"]
+
+
+def test_phrases_end_after_fermatas() -> None:
+    score = satb(CADENCE * 2, quarters=1)
+    marks = tuple(Direction(i * Q, "fermata", part=0) for i in (3, 7))
+    marked = Score(score.parts, score.notes, score.bars, score.meters, directions=marks)
+    assert phrase_ends(marked) == (4 * Q, 8 * Q)
+
+
+def test_phrases_are_inferred_from_long_notes() -> None:
+    phrase = (60, 62, 64, 65, 67, 65, 64)
+    score = line(phrase * 4, durations=(1, 1, 1, 1, 1, 1, 2) * 4)
+    assert infer_phrase_ends(score) == (8 * Q, 16 * Q, 24 * Q, 32 * Q)
+
+
+def test_split_bars_are_joined() -> None:
+    bars = (Bar(0, Q, 0), Bar(Q, 4 * Q, 1), Bar(5 * Q, 3 * Q, 2), Bar(8 * Q, Q, 2), Bar(9 * Q, 3 * Q, 3))
+    score = Score((Part("P"),), (Note("a", 0, Q, 60),), bars, (MeterChange(0, Meter(4, 4)),))
+    assert [b.duration_div // Q for b in whole_bars(score)] == [1, 4, 4, 3]
+    mapped = plan_bars(score)
+    assert (mapped.pickup_div, mapped.bars) == (Q, 3)
+    assert [mapped.nearest_bar(x * Q) for x in (0, 1, 4, 5, 12)] == [0, 0, 1, 1, 3]
+
+
+def test_plan_of_a_returning_tune() -> None:
+    a = (60, 64, 67, 72, 71, 69, 67, 65, 64, 67, 65, 62, 60, 59, 60)
+    b = (67, 71, 74, 79, 78, 76, 74, 72, 71, 74, 72, 69, 67, 66, 67)
+    c = (69, 60, 68, 61, 70, 59, 66, 62, 65, 64, 61, 71, 58, 73, 57)
+    rhythm = (1,) * 14 + (2,)
+    score = line(a + c + a + b, durations=rhythm * 4)
+    plan = plan_of_score(score, style="test", ensemble="piano")
+    assert plan.bars == 16
+    assert [s.label for s in plan.sections[:3]] == ["A", "B", "A"]
+    assert plan.sections[2].source == 0
+    assert plan.sections[2].variation == pytest.approx(0, abs=1e-3)
+    assert plan.themes[0].label == "A"
+    assert [n.pitch for n in plan.themes[0].notes][:4] == list(a[:4])
+    assert all(sum(c.duration_div for c in s.chords) == s.bars * plan.meter.bar_div for s in plan.sections)
+
+
+def test_plan_with_an_upbeat_and_a_short_last_bar() -> None:
+    score = satb(CADENCE * 4, quarters=1)
+    bars = (Bar(0, Q, 0), *(Bar(Q + i * 4 * Q, 4 * Q, i + 1) for i in range(3)), Bar(13 * Q, 3 * Q, 4))
+    plan = plan_of_score(Score(score.parts, score.notes, bars, score.meters))
+    assert (plan.pickup_div, plan.bars) == (Q, 4)
+    assert plan.end_div == 17 * Q
+    assert str(plan.key) == "C"
+    assert plan.themes[0].notes[0].onset_div == -Q
+
+
+def test_plans_refuse_what_they_cannot_hold() -> None:
+    score = satb(CADENCE)
+    mixed = Score(
+        score.parts,
+        score.notes,
+        score.bars,
+        (MeterChange(0, Meter(4, 4)), MeterChange(4 * Q, Meter(2, 2))),
+    )
+    with pytest.raises(PlanError, match="one meter"):
+        plan_of_score(mixed)
+    odd = (Bar(0, 4 * Q, 1), Bar(4 * Q, 5 * Q, 2), Bar(9 * Q, 4 * Q, 3), Bar(13 * Q, 3 * Q, 4))
+    with pytest.raises(PlanError, match="bar 2"):
+        plan_of_score(Score(score.parts, score.notes, odd, score.meters))
