@@ -1,0 +1,51 @@
+"""A process that parses files for `music.corpus_pool`: one JSON task a line on stdin, one JSON answer a line on stdout.
+
+Run as `python -m music.corpus_worker`. A process of its own, rather than a fork or a spawn of the caller, so that it
+neither inherits threads nor imports the caller's main module (and torch with it), and can be killed when it hangs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+
+from music.cache import CacheEntry, ScoreCache
+from music.corpus_read import read_pieces
+from music.errors import CacheError
+
+
+def parse_into_cache(cache: ScoreCache, path: Path, sha256: str, reading: str) -> CacheEntry:
+    """Reads one source file and writes its cache entry, kept or dropped. Raises CacheError."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the readers' libraries warn on many real files; the reports say what counts
+        scores, reason = read_pieces(path, reading)
+    return cache.put(sha256, reading, scores, reason)
+
+
+def answer(line: str) -> dict[str, object]:
+    """The answer to one task: the entry as JSON, or `cache_error` with path and reason."""
+    task = json.loads(line)
+    cache = ScoreCache(Path(task["folder"]), task["version"])
+    try:
+        entry = parse_into_cache(cache, Path(task["path"]), task["sha256"], task["reading"])
+    except CacheError as error:
+        return {"cache_error": [error.path, error.reason]}
+    return entry.as_json()
+
+
+def main() -> None:
+    """Answers tasks until stdin ends."""
+    # Answers have stdout for themselves: whatever a library prints goes nowhere.
+    answers = os.fdopen(os.dup(1), "w", encoding="ascii")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    for line in sys.stdin:
+        print(json.dumps(answer(line)), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
