@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import errno
 import math
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,12 +21,10 @@ from music.errors import RequestError, RitornelloError
 
 CONFIG_FOLDER = Path(__file__).resolve().parent
 
-TEXT_KEYS = frozenset(
-    (
-        *("form", "key", "meter", "style", "ensemble", "theme", "title"),
-        *("out", "plan_file", "score_file", "soundfont", "cache_dir", "weights", "data.path"),
-    )
+PATH_KEYS = frozenset(
+    ("theme", "out", "plan_file", "score_file", "soundfont", "cache_dir", "weights", "data.path"),
 )
+TEXT_KEYS = PATH_KEYS | {"form", "key", "meter", "style", "ensemble", "title"}
 # What `_target_` may name: this project's own packages and the two libraries whose classes a config may choose.
 TARGET_ROOTS = frozenset(
     (
@@ -73,6 +72,8 @@ def quote_argument(argument: str, *, sweep: bool) -> str:
     quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
     if value == "null" or quoted or (sweep and _SWEEP_FUNCTION.fullmatch(value)):
         return argument
+    if key.lstrip("+") in PATH_KEYS and value.startswith("~"):  # a shell leaves the one in out=~/piece alone
+        value = os.path.expanduser(value)
     values = value.split(",") if sweep else [value]
     return f"{key}=" + ",".join(v if v.strip() == "null" else _quote(v.strip() if sweep else v) for v in values)
 

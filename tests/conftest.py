@@ -1,0 +1,10 @@
+"""What all tests share: one thread for numeric work, no screen, nothing written into the user's own folders."""
+
+from __future__ import annotations
+
+import os
+
+# Before numpy and torch are imported: with several test processes more threads only get in each other's way.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+os.environ["MPLBACKEND"] = "Agg"
