@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+from music.analysis.phrases import phrase_ends
 from music.plan import Plan
 from music.score import Score
 
@@ -32,7 +33,7 @@ def section_spans(score: Score, plan: Plan | None) -> tuple[Span, ...]:
 
 
 def phrase_spans(score: Score, plan: Plan | None) -> tuple[Span, ...]:
-    """Phrases of the plan; else those that fermatas end; else four bars each, counted from every section mark."""
+    """Phrases of the plan; else those that analysis finds, by fermatas or by the melody; else four bars each."""
     if plan is not None:
         starts, weights, bar = [], [], 0
         for section in plan.sections:
@@ -41,11 +42,19 @@ def phrase_spans(score: Score, plan: Plan | None) -> tuple[Span, ...]:
                 weights.append(CADENCE_WEIGHT[phrase.cadence])
                 bar += phrase.bars
         return _spans(starts, score.end_div, weights)
-    ends = _fermata_ends(score)
-    if len(ends) >= 2:
-        return _spans([0, *ends], score.end_div, [0.8] * (len(ends) + 1))
-    starts = _every_four_bars(score)
-    return _spans(starts, score.end_div, [0.6] * len(starts))
+    starts = _found_phrases(score) or _every_four_bars(score)
+    return _spans(starts, score.end_div, [0.7] * len(starts))
+
+
+def _found_phrases(score: Score) -> list[int]:
+    """Phrase starts by analysis and by section marks; none where a score is too short to tell."""
+    if len(score.bars) < 2 * PHRASE_BARS or len(score.notes) < 2 * len(score.bars):
+        return []
+    ends = phrase_ends(score)[:-1]
+    marks = [m.onset_div for m in score.sections]
+    near = score.meters[0].meter.bar_div
+    # A section starts a phrase; what analysis finds within a bar of it is the same boundary.
+    return sorted({0, *marks, *(e for e in ends if all(abs(e - m) > near for m in marks))})
 
 
 def _every_four_bars(score: Score) -> list[int]:
@@ -60,16 +69,6 @@ def _every_four_bars(score: Score) -> list[int]:
             starts.append(bar.onset_div)
         count += 1
     return starts
-
-
-def _fermata_ends(score: Score) -> list[int]:
-    """Where the notes under each fermata end; in a chorale these are the phrase ends."""
-    ends = set()
-    for onset in {d.onset_div for d in score.directions if d.kind == "fermata"}:
-        under = [n.end_div for n in score.notes if n.onset_div == onset and n.duration_div]
-        if under:
-            ends.add(max(under))
-    return sorted(ends - {score.end_div})
 
 
 def _spans(starts: list[int], end: int, weights: list[float]) -> tuple[Span, ...]:
