@@ -233,4 +233,6 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(MidiError, match="cannot be written"):
         write_score_midi(_score(Note("a", 0, Q, 60)), tmp_path / "folder")
+    with pytest.raises(MidiError, match="no file name"):
+        write_score_midi(_score(Note("a", 0, Q, 60)), "")
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
