@@ -57,8 +57,9 @@ def read_midi(path: str | Path) -> Score:
     Parts are the channels of each track, in order, without the drums' (channel 10). Onsets are rounded to divisions,
     not quantised. A note that is struck again while it sounds ends there; one that is never released ends with its
     track; one of no length is left out. An unusable key signature is passed over, a tempo beyond 2000 quarters a
-    minute is lowered to that. Bars go on to the end of the last note. Markers become section marks. A short first time signature that lasts for one bar is
-    read as an upbeat. Note ids are n0, n1 … in the score's order, the same as in `read_performance_midi`.
+    minute is lowered to that. Bars go on to the end of the last note. A short first time signature that lasts for one
+    bar is read as an upbeat. Markers become section marks. Note ids are n0, n1 … in the score's order, the same as in
+    `read_performance_midi`.
 
     Raises:
         MidiError: not readable, not MIDI, damaged, without pitched notes, or beyond a score's limits.
