@@ -7,6 +7,7 @@ fit (several meters, odd bars) are refused with `PlanError`; a last bar cut shor
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -65,8 +66,12 @@ def plan_of_score(score: Score, *, style: str = "", ensemble: str = "satb") -> P
     analysis = _Analysis(
         score, bars, notes, keys, extract_chords(score, keys=keys), ends, bounds, bar_products(score, tuple(spans))
     )
+    names = {
+        bars.nearest_bar(m.onset_div): m.label for m in score.sections if re.fullmatch(r"[A-Z]'*", m.label) is not None
+    }
     marks = tuple(bars.nearest_bar(m.onset_div) for m in score.sections)
-    sections = label_sections(analysis.products, section_bounds(analysis.products, bounds, marks))
+    found = section_bounds(analysis.products, bounds, marks)
+    sections = label_sections(analysis.products, found, names)
     themes = _themes(analysis, sections)
     letters = {t.label for t in themes}
     return Plan(
