@@ -82,6 +82,12 @@ def _sections(score: Score, plan: Plan | None) -> list[_Section]:
     return [_Section(a, b, *row) for a, b, row in zip(starts, ends, rows, strict=True)]
 
 
+def _short(label: str) -> str:
+    """A label whose many primes are counted: A with nine primes is A⁹."""
+    primes = label.count("'")
+    return label if primes <= 3 else label[0] + "".join("⁰¹²³⁴⁵⁶⁷⁸⁹"[int(d)] for d in str(primes))
+
+
 def _draw_form(axes: Axes, score: Score, sections: list[_Section]) -> None:
     """Labelled blocks, and above them arcs from each return back to its source."""
     from matplotlib.patches import Arc, Rectangle
@@ -95,8 +101,9 @@ def _draw_form(axes: Axes, score: Score, sections: list[_Section]) -> None:
         axes.add_patch(block)
         axes.plot([section.start] * 2, [0, 0.42], color="white", lw=1.5)
         pixels = width / score.end_div * WIDTH * 0.955
-        text = f"{section.label}   {section.key}" if section.key and pixels > 150 else section.label
-        if pixels > 9 + 9 * len(section.label):
+        label = _short(section.label)
+        text = f"{label}   {section.key}" if section.key and pixels > 150 else label
+        if pixels > 9 + 9 * len(label):
             middle = section.start + width / 2
             axes.text(middle, 0.2, text, ha="center", va="center", color="white", fontsize=12, fontweight="bold")
     for section in sections:
@@ -116,7 +123,9 @@ def _draw_notes(axes: Axes, score: Score, sections: list[_Section]) -> None:
     pitches = [n.pitch for n in score.notes] or [60]
     low, high = min(pitches), max(pitches)
     spare = max(LEAST_PITCHES - (high - low), 0) / 2
-    low, high = low - spare - 2.5, high + spare + 2.5
+    low, high = low - spare, high + spare
+    below = 0.11 * (high - low)  # room for the phrases' line and the cadences
+    low, high = low - below - 1.5, high + 1.5
     axes.set_xlim(0, score.end_div)
     axes.set_ylim(low, high)
     for section in sections:
@@ -124,12 +133,13 @@ def _draw_notes(axes: Axes, score: Score, sections: list[_Section]) -> None:
     starts = np.array([s.start for s in sections])
     gap = min(score.end_div * 0.0006, 900.0)  # repeated notes stay apart
     boxes, colours = [], []
+    shades = np.linspace(0.95, 0.55, max(len(score.parts), 2))  # lower parts and the left hand are lighter
     for note in score.notes:
         section = sections[int(np.searchsorted(starts, note.onset_div, side="right")) - 1]
         left, right = note.onset_div, max(note.end_div - gap, note.onset_div + 1.5 * gap)
         bottom, top = note.pitch - 0.42, note.pitch + 0.42
         boxes.append(((left, bottom), (left, top), (right, top), (right, bottom)))
-        colours.append(to_rgba(section.hue, 0.6 if note.staff == 2 else 0.95))
+        colours.append(to_rgba(section.hue, 0.6 if note.staff == 2 else float(shades[note.part])))
     axes.add_collection(PolyCollection(boxes, facecolors=colours, edgecolors="none"))
     octaves = [p for p in range(0, 128, 12) if low < p < high]
     axes.set_yticks(octaves, [f"C{p // 12 - 1}" for p in octaves])

@@ -135,7 +135,7 @@ SIGNS = (
     ("articulation", "staccato"),
     ("articulation", "tenuto"),
 )
-NOTES = st.lists(st.tuples(st.integers(0, 999), st.integers(0, 8), st.integers(55, 67)), max_size=25)
+NOTES = st.lists(st.tuples(st.integers(0, 999), st.integers(0, 8), st.integers(55, 67)), max_size=40)
 MARKS = st.lists(
     st.tuples(st.integers(0, 999), st.sampled_from(SIGNS), st.integers(0, 3), st.integers(-1, 1)), max_size=6
 )
@@ -170,7 +170,7 @@ class PerformerContract:
         check(score, self.performer().perform(score, seed=1))
 
     @given(
-        bars=st.integers(1, 6),
+        bars=st.integers(1, 12),
         meter=st.sampled_from(["4/4", "3/4", "6/8", "5/8", "2/2"]),
         grid=st.sampled_from([Q, Q // 4, Q // 3, 7]),
         parts=st.integers(1, 3),
