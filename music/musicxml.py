@@ -35,12 +35,13 @@ from music21.musicxml.xmlToM21 import MusicXMLImporter
 from music.errors import MusicXmlError, ScoreError
 from music.musicxml_check import check_numbers, partwise
 from music.musicxml_read import Jumps, RawBar, RawNote, score_of_bars
+from music.musicxml_write import write_musicxml
 from music.pitch import MAX_ACCIDENTALS, Key
 from music.safe_xml import parse_xml, read_bytes
 from music.score import Direction, Part, Score
 from music.time import DIVS_PER_QUARTER, Meter
 
-__all__ = ["read_musicxml", "score_from_music21"]
+__all__ = ["read_musicxml", "score_from_music21", "write_musicxml"]
 
 TEMPO_WORDS = re.compile(
     r"(?i)\b(rit|rall|accel|string|tempo|adagi|allegr|andant|largh?|lent|presto|prestiss|vivac|moderat|grave|mosso|calando|"

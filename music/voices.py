@@ -236,8 +236,7 @@ def assign_voices(score: Score, ensemble: str) -> Score:
     else:
         parts, directions = score.parts, score.directions
         notes = [replace(n, staff=1) for n in notes]
-    notes = _with_steps(score, notes, pitch)
-    notes = _with_voices(notes)
+    notes = with_voices(with_steps(score, notes))
     return replace(
         score,
         parts=parts,
@@ -254,9 +253,16 @@ def _piano_staves(notes: list[Note], pitch: np.ndarray) -> list[int]:
     return [int(s) for s in hands(onset, duration, pitch)]
 
 
-def _with_steps(score: Score, notes: list[Note], pitch: np.ndarray) -> list[Note]:
+def with_steps(score: Score, notes: list[Note]) -> list[Note]:
+    """The notes with every unknown letter filled in by `spell` from the score's keys.
+
+    Args:
+        score: gives the keys; without any, the signature that fits the notes best serves.
+        notes: in order of onset.
+    """
     if all(n.step for n in notes):
         return notes
+    pitch = np.array([n.pitch for n in notes], dtype=np.int64)
     changes, index = score.keys, 0
     current = changes[0].key if changes else signature_key(pitch)
     keys = []
@@ -267,7 +273,8 @@ def _with_steps(score: Score, notes: list[Note], pitch: np.ndarray) -> list[Note
     return [n if n.step else replace(n, step=s) for n, s in zip(notes, spell(pitch, keys), strict=True)]
 
 
-def _with_voices(notes: list[Note]) -> list[Note]:
+def with_voices(notes: list[Note]) -> list[Note]:
+    """The notes, in their order, with voices dealt anew within each staff of each part."""
     by_staff: dict[tuple[int, int], list[int]] = {}
     for index, note in enumerate(notes):
         by_staff.setdefault((note.part, note.staff), []).append(index)
