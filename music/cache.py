@@ -17,6 +17,8 @@ import struct
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version as package_version
@@ -30,9 +32,13 @@ from music.pitch import Key
 from music.score import Bar, Direction, KeyChange, MeterChange, Note, Part, Score, SectionMark, TempoChange
 from music.time import Meter
 
-# Modules whose code decides what a parsed file looks like, and the libraries they read with.
-PARSER_PATTERNS = ("time", "pitch", "score", "safe_xml", "midi*", "musicxml*", "cache", "corpus_read")
-PARSER_LIBRARIES = ("music21", "symusic")
+FORMAT = 2  # of an entry's arrays and head: count up when they change
+# Modules whose code decides what a parsed file looks like, and the library that reads it, by kind of reading.
+_COMMON = ("time", "pitch", "score", "corpus_read")
+PARSERS = {
+    "midi": ("symusic", (*_COMMON, "midi", "midi_clock", "midi_events", "midi_score")),
+    "musicxml": ("music21", (*_COMMON, "safe_xml", "musicxml", "musicxml_check", "musicxml_read")),
+}
 BOWED_PROGRAMS = range(40, 46)  # General MIDI violin to pizzicato strings
 BOWED_NAMES = ("violin", "viola", "violoncello", "cello", "vl", "vla", "vc")
 STEP_NAMES = ("", "C", "D", "E", "F", "G", "A", "B")
@@ -115,14 +121,17 @@ def _code_without_prose(text: str) -> str:
 
 
 @cache
-def code_version() -> str:
-    """Hash of the parsers' code (comments, layout and docstrings do not count) and of their libraries' versions."""
-    digest = hashlib.sha256()
-    here = Path(__file__).parent
-    for path in sorted({path for pattern in PARSER_PATTERNS for path in here.glob(f"{pattern}.py")}):
-        digest.update(f"{path.name}\n{_code_without_prose(path.read_text(encoding='utf-8'))}\n".encode())
-    for name in PARSER_LIBRARIES:
-        digest.update(f"{name}=={package_version(name)}\n".encode())
+def code_version(kind: str) -> str:
+    """Hash of a kind of parser ("midi", "musicxml"): its code without comments and docstrings, its library's version.
+
+    Raises:
+        KeyError: unknown kind.
+    """
+    library, modules = PARSERS[kind]
+    digest = hashlib.sha256(f"format {FORMAT}, {library} {package_version(library)}\n".encode())
+    for name in modules:
+        text = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+        digest.update(f"{name}\n{_code_without_prose(text)}\n".encode())
     return digest.hexdigest()[:32]
 
 
@@ -143,6 +152,31 @@ def write_atomically(path: Path, data: bytes) -> None:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
         raise CacheError(path, _why(error)) from error
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Lets one process at a time parse into a folder: the others wait, then find its work done.
+
+    Several ranks of a training start at once, and each would parse the whole corpus. Where the system or the file
+    system knows no such locks nobody waits, and only work is lost: entries are written whole either way.
+
+    Raises:
+        CacheError: the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise CacheError(folder, _why(error)) from error
+    try:
+        with suppress(ImportError, OSError):
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)  # releases the lock, as the end of the process would
 
 
 def _why(error: OSError) -> str:
@@ -224,12 +258,16 @@ class ScoreCache:
 
     Args:
         folder: made when first written.
-        version: entries of any other version count as absent; the running code's where it is "".
+        version: entries of any other version count as absent; that of the running parsers where it is "".
     """
 
     def __init__(self, folder: Path, version: str = "") -> None:
         self.folder = folder
-        self.version = version or code_version()
+        self._version = version
+
+    def version(self, reading: str) -> str:
+        """The version that entries of this reading must have."""
+        return self._version or code_version("midi" if reading == "midi" else "musicxml")
 
     def path(self, source_sha256: str, reading: str) -> Path:
         """Where the entry of a source file lies; `reading` names the way it was read ("chorale", "quartet" …)."""
@@ -247,7 +285,7 @@ class ScoreCache:
             ensembles=tuple(ensemble_of(s) for s in scores),
             reason=reason,
         )
-        head = {"version": self.version, **entry.as_json()}
+        head = {"version": self.version(reading), **entry.as_json()}
         arrays: Arrays = {"head": _json_array(head)}
         for i, score in enumerate(scores):
             arrays |= {f"{name}_{i}": array for name, array in score_to_arrays(score).items()}
@@ -263,7 +301,7 @@ class ScoreCache:
                 arrays = {name: stored[name] for name in stored.files}
             checksum = arrays.pop("checksum").tobytes().decode("ascii")
             head = _from_json_array(arrays["head"])
-            if checksum != _checksum(arrays) or head["version"] != self.version:
+            if checksum != _checksum(arrays) or head["version"] != self.version(reading):
                 return None
             return CacheEntry.from_json(head), arrays
         except FileNotFoundError:

@@ -18,7 +18,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from music.cache import CacheEntry, ScoreCache, file_sha256, write_atomically
+from music.cache import CacheEntry, ScoreCache, file_sha256, one_at_a_time, write_atomically
 from music.corpus_pool import FILE_TIMEOUT_SEC, Task, parse_all
 from music.corpus_sources import DATA_NAMES, SourceFile, source_files, source_root
 from music.errors import RequestError
@@ -215,6 +215,30 @@ def _entries(data: str, source: SourceFile, sha: str, found: CacheEntry) -> list
     ]
 
 
+def _parsed(
+    tasks: list[Task], cache: ScoreCache, *, label: str, workers: int | None, progress: bool, timeout: float
+) -> tuple[dict[Task, CacheEntry], int]:
+    """The entry of every task, and how many were not in the cache yet."""
+
+    def look_up(wanted: list[Task]) -> dict[Task, CacheEntry]:
+        entries = {task: cache.peek(task.sha256, task.reading) for task in wanted}
+        return {task: entry for task, entry in entries.items() if entry is not None}
+
+    found = look_up(tasks)
+    if len(found) == len(tasks):
+        return found, 0
+    with one_at_a_time(cache.folder):
+        found |= look_up([task for task in tasks if task not in found])  # another process may just have done them
+        missing = [task for task in tasks if task not in found]
+        show = progress and len(missing) > 1
+        with tqdm(
+            total=len(missing), desc=label, unit="file", mininterval=0.5, disable=not show, file=sys.stderr
+        ) as bar:
+            cores = workers or os.cpu_count() or 1
+            found |= parse_all(missing, cache, workers=cores, timeout_sec=timeout, on_done=lambda: bar.update())
+    return found, len(missing)
+
+
 def prepare(
     data: str,
     *,
@@ -243,26 +267,20 @@ def prepare(
     sources = source_files(data, root)
     wanted, dropped = _hash_files(sources)
     cache = ScoreCache(cache_dir / "scores")
-    found = {Task(s.path, sha, s.reading): cache.peek(sha, s.reading) for s, sha in wanted}
-    missing = [task for task, entry in found.items() if entry is None]
-    if missing:
-        show = progress and len(missing) > 1
-        label = f"parsing {data}"
-        with tqdm(
-            total=len(missing), desc=label, unit="file", mininterval=0.5, disable=not show, file=sys.stderr
-        ) as bar:
-            cores = workers or os.cpu_count() or 1
-            found |= parse_all(missing, cache, workers=cores, timeout_sec=timeout_sec, on_done=lambda: bar.update())
+    tasks = list(dict.fromkeys(Task(s.path, sha, s.reading) for s, sha in wanted))
+    found, parsed = _parsed(
+        tasks, cache, label=f"parsing {data}", workers=workers, progress=progress, timeout=timeout_sec
+    )
     entries: list[PieceEntry] = []
     for source, sha in wanted:
-        entry = found[Task(source.path, sha, source.reading)] or CacheEntry(reason="not parsed")
+        entry = found[Task(source.path, sha, source.reading)]
         if entry.reason:
             dropped.append((source.name, entry.reason))
         entries += _entries(data, source, sha, entry)
     manifest = Manifest(data, str(root), tuple(sorted(entries, key=lambda e: e.id)))
     target = _manifest_path(cache_dir, data, root)
     write_atomically(target, (json.dumps(manifest.to_json(), indent=1, ensure_ascii=False) + "\n").encode())
-    return PrepareReport(manifest, tuple(sorted(dropped)), len(sources), len(missing), target)
+    return PrepareReport(manifest, tuple(sorted(dropped)), len(sources), parsed, target)
 
 
 def load_pieces(

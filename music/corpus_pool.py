@@ -68,7 +68,7 @@ class _Worker:
         timer.start()
         request = {
             "folder": str(self.cache.folder),
-            "version": self.cache.version,
+            "version": self.cache.version(task.reading),
             "path": str(task.path),
             "sha256": task.sha256,
             "reading": task.reading,

@@ -171,7 +171,7 @@ def _whole(path: Path) -> tuple[Score, ...]:
     return (read_file(path),)
 
 
-READINGS: dict[str, Reading] = {"chorale": _chorale, "quartet": _quartet, "whole": _whole}
+READINGS: dict[str, Reading] = {"chorale": _chorale, "quartet": _quartet, "musicxml": _whole, "midi": _whole}
 
 
 def read_pieces(path: Path, reading: str) -> tuple[tuple[Score, ...], str]:

@@ -132,7 +132,7 @@ def _piano_midi_de(root: Path) -> list[SourceFile]:
     found = []
     for path in files_below(root, MIDI_SUFFIXES):
         composer, work, split = piano_work(path.stem)
-        style = (f"{composer}_piano", licence, "whole", "piano")
+        style = (f"{composer}_piano", licence, "midi", "piano")
         found.append(SourceFile(path, path.relative_to(root).as_posix(), work, split, *style))
     return found
 
@@ -147,7 +147,8 @@ def _folder(root: Path) -> list[SourceFile]:
         skip = "the same piece stands beside it in another format" if stem in written else ""
         written.add(stem)
         work = folder_work(name)
-        style = ("folder", "not stated: the user's own files", "whole")
+        reading = "midi" if name.lower().endswith(MIDI_SUFFIXES) else "musicxml"
+        style = ("folder", "not stated: the user's own files", reading)
         found.append(SourceFile(path, name, work, split_by_hash(work), *style, skip=skip))
     return sorted(found, key=lambda source: source.name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import errno
 import os
 import stat
@@ -13,7 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from music.cache import CacheEntry, ScoreCache, code_version, default_cache_dir, ensemble_of, write_atomically
+from music.cache import (
+    PARSERS,
+    CacheEntry,
+    ScoreCache,
+    code_version,
+    default_cache_dir,
+    ensemble_of,
+    write_atomically,
+)
 from music.errors import CacheError
 from music.pitch import ALL_KEYS
 from music.score import (
@@ -32,6 +41,7 @@ from music.score import (
 )
 from music.time import Meter
 
+MUSIC = Path(__file__).resolve().parent.parent / "music"
 SHA = "ab" + "0123456789" * 6 + "cd"
 TEXT = st.text(max_size=12)  # any Unicode: controls, surrogates' neighbours, NUL
 
@@ -85,68 +95,68 @@ def small_score(bars: int = 4) -> Score:
 def test_scores_come_back_equal(given_scores: list[Score]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         cache = ScoreCache(Path(folder), "v1")
-        entry = cache.put(SHA, "whole", tuple(given_scores))
-        assert cache.get(SHA, "whole") == tuple(given_scores)
-        assert cache.peek(SHA, "whole") == entry
+        entry = cache.put(SHA, "musicxml", tuple(given_scores))
+        assert cache.get(SHA, "musicxml") == tuple(given_scores)
+        assert cache.peek(SHA, "musicxml") == entry
         assert entry.notes == tuple(len(s.notes) for s in given_scores)
 
 
 def test_the_same_score_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        ScoreCache(tmp_path / name, "v1").put(SHA, "whole", (small_score(),))
-    a, b = (ScoreCache(tmp_path / name).path(SHA, "whole").read_bytes() for name in ("a", "b"))
+        ScoreCache(tmp_path / name, "v1").put(SHA, "musicxml", (small_score(),))
+    a, b = (ScoreCache(tmp_path / name).path(SHA, "musicxml").read_bytes() for name in ("a", "b"))
     assert a == b
 
 
 def test_reason_of_a_dropped_file_is_kept(tmp_path: Path) -> None:
     cache = ScoreCache(tmp_path)
-    cache.put(SHA, "whole", (), "no notes")
-    assert cache.peek(SHA, "whole") == CacheEntry(reason="no notes")
-    assert cache.get(SHA, "whole") == ()
+    cache.put(SHA, "musicxml", (), "no notes")
+    assert cache.peek(SHA, "musicxml") == CacheEntry(reason="no notes")
+    assert cache.get(SHA, "musicxml") == ()
 
 
 def test_another_version_or_reading_counts_as_absent(tmp_path: Path) -> None:
-    ScoreCache(tmp_path, "v1").put(SHA, "whole", (small_score(),))
-    assert ScoreCache(tmp_path, "v2").peek(SHA, "whole") is None
+    ScoreCache(tmp_path, "v1").put(SHA, "musicxml", (small_score(),))
+    assert ScoreCache(tmp_path, "v2").peek(SHA, "musicxml") is None
     assert ScoreCache(tmp_path, "v1").peek(SHA, "chorale") is None
-    assert ScoreCache(tmp_path, "v1").peek(SHA.replace("0", "1"), "whole") is None
+    assert ScoreCache(tmp_path, "v1").peek(SHA.replace("0", "1"), "musicxml") is None
 
 
 def test_entries_hold_no_pickle(tmp_path: Path) -> None:
     cache = ScoreCache(tmp_path)
-    cache.put(SHA, "whole", (small_score(),))
-    with np.load(cache.path(SHA, "whole"), allow_pickle=False) as stored:
+    cache.put(SHA, "musicxml", (small_score(),))
+    with np.load(cache.path(SHA, "musicxml"), allow_pickle=False) as stored:
         assert {stored[name].dtype.kind for name in stored.files} <= {"i", "u"}
 
 
 def test_damage_anywhere_is_noticed(tmp_path: Path) -> None:
     cache = ScoreCache(tmp_path)
-    cache.put(SHA, "whole", (small_score(6),))
-    path = cache.path(SHA, "whole")
-    good, expected = path.read_bytes(), cache.get(SHA, "whole")
+    cache.put(SHA, "musicxml", (small_score(6),))
+    path = cache.path(SHA, "musicxml")
+    good, expected = path.read_bytes(), cache.get(SHA, "musicxml")
     rng = np.random.default_rng(3)
     for cut in (0, 1, 100, len(good) // 2, len(good) - 1):
         path.write_bytes(good[:cut])
-        assert cache.peek(SHA, "whole") is None
+        assert cache.peek(SHA, "musicxml") is None
     for _ in range(80):
         damaged = bytearray(good)
         damaged[rng.integers(len(good))] ^= 1 << int(rng.integers(8))
         path.write_bytes(bytes(damaged))
         # Some bytes of a zip mean nothing (dates, attributes): the content must be right or refused.
-        assert cache.get(SHA, "whole") in (None, expected)
+        assert cache.get(SHA, "musicxml") in (None, expected)
     path.write_bytes(b"PK\x03\x04 something else")
-    assert cache.peek(SHA, "whole") is None
+    assert cache.peek(SHA, "musicxml") is None
 
 
 def test_a_forged_array_fails_the_checksum(tmp_path: Path) -> None:
     cache = ScoreCache(tmp_path)
-    cache.put(SHA, "whole", (small_score(),))
-    path = cache.path(SHA, "whole")
+    cache.put(SHA, "musicxml", (small_score(),))
+    path = cache.path(SHA, "musicxml")
     with np.load(path) as stored:
         arrays = {name: stored[name] for name in stored.files}
     arrays["notes_0"] = arrays["notes_0"] + 1
     np.savez_compressed(path.with_suffix(""), allow_pickle=False, **arrays)
-    assert cache.peek(SHA, "whole") is None
+    assert cache.peek(SHA, "musicxml") is None
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EIO])
@@ -183,11 +193,11 @@ def test_a_really_full_device(tmp_path: Path) -> None:
 def test_unwritable_folder_names_the_way_out(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(CacheError, match="cache_dir=DIR"):
-        ScoreCache(tmp_path / "file" / "cache").put(SHA, "whole", (small_score(),))
+        ScoreCache(tmp_path / "file" / "cache").put(SHA, "musicxml", (small_score(),))
     if os.geteuid() != 0:  # root may write anywhere
         tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
         with pytest.raises(CacheError, match="cache_dir=DIR"):
-            ScoreCache(tmp_path / "cache").put(SHA, "whole", (small_score(),))
+            ScoreCache(tmp_path / "cache").put(SHA, "musicxml", (small_score(),))
         tmp_path.chmod(stat.S_IRWXU)
 
 
@@ -198,9 +208,30 @@ def test_default_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch)
     assert default_cache_dir() == Path.home() / ".cache" / "ritornello"
 
 
-def test_code_version_is_stable() -> None:
-    assert code_version() == code_version()
-    assert len(code_version()) == 32
+def test_code_versions_differ_by_kind() -> None:
+    assert code_version("midi") == code_version("midi") != code_version("musicxml")
+    cache = ScoreCache(Path("unused"))
+    assert cache.version("midi") == code_version("midi")
+    assert cache.version("chorale") == code_version("musicxml")
+
+
+def _reached(module: str, seen: set[str]) -> set[str]:
+    """Modules of music/ that a module imports, and theirs; writers are left out."""
+    path = MUSIC / f"{module}.py"
+    if module in seen or module.endswith("_write") or not path.exists():
+        return seen
+    seen.add(module)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("music."):
+            _reached(str(node.module).removeprefix("music."), seen)
+    return seen
+
+
+@pytest.mark.parametrize("kind", ["midi", "musicxml"])
+def test_version_covers_every_module_that_parses(kind: str) -> None:
+    _, modules = PARSERS[kind]
+    # Errors and performances do not shape a parsed score; atomic writing serves the writers.
+    assert _reached(kind, set()) - {"errors", "performance", "files"} <= set(modules)
 
 
 def test_ensembles_are_told_apart() -> None:
