@@ -31,21 +31,21 @@ class Setting:
 
     Args:
         low, high: range in MIDI pitch.
-        top_low, bass_high: the lowest usual top note, the highest usual bass.
+        top_mean, bass_high: about where the melody lies, the highest usual bass.
         counts: weight of 1, 2, … notes at once.
     """
 
     low: int
     high: int
-    top_low: int
+    top_mean: int
     bass_high: int
     counts: tuple[float, ...]
 
 
 SETTINGS = {
-    "piano": Setting(36, 84, 62, 55, (0.02, 0.3, 1.0, 0.9, 0.1)),
-    "satb": Setting(43, 79, 60, 59, (1e-4, 0.01, 0.2, 1.0)),
-    "quartet": Setting(36, 88, 62, 60, (0.01, 0.1, 0.5, 1.0)),
+    "piano": Setting(36, 84, 72, 53, (0.02, 0.3, 1.0, 0.9, 0.1)),
+    "satb": Setting(43, 79, 69, 55, (1e-4, 0.01, 0.2, 1.0)),
+    "quartet": Setting(36, 88, 73, 56, (0.01, 0.1, 0.5, 1.0)),
 }
 
 
@@ -135,13 +135,13 @@ class FrameSampler:
         """Weight of each pitch as the bass and as the top note."""
         setting, sounding = self.setting, PITCH[previous != SILENT]
         bass = np.where(setting.bass_high >= PITCH, 1.0, 0.02 ** ((PITCH - setting.bass_high) / 6))
-        top = np.where(setting.top_low <= PITCH, 1.0, 0.02 ** ((setting.top_low - PITCH) / 6))
+        top = np.exp(-(((PITCH - setting.top_mean) / 5) ** 2) / 2)
         wanted = int(self.context.bass[step])
         if wanted >= 0:
             strong = self.context.metre[step] <= 2
             bass = np.where(wanted == CLASS, bass, bass * (1e-9 if wish.close else (0.03 if strong else 0.3)))
         if len(sounding):
-            bass = bass * np.exp(-np.abs(PITCH - sounding.min()) / 6)
+            bass = bass * np.exp(-np.abs(PITCH - sounding.min()) / 8)
             leap = np.abs(PITCH - sounding.max())
             stay = 0.2 if self.context.metre[step] <= 2 else 1.0  # a melody that repeats itself beat by beat is none
             top = top * np.where(leap == 0, stay, np.exp(-np.maximum(leap - 2, 0) / 2.5))

@@ -112,7 +112,8 @@ class _Builder:
             here = np.arange(start, start + min(length, inside))
             there = here - start + origin_start
             other = self._other_chords(here, there, (new.pc - old.pc) % 12, old.minor == new.minor)
-            if index in altered and variation >= FREE_VARIATION:
+            # A melody that closed over other chords would close wrongly here: the last bar is made anew.
+            if (index in altered and variation >= FREE_VARIATION) or (other and index == bars - 1):
                 continue
             layout.source[here] = there
             layout.move[here] = len(layout.moves) - 1
