@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 
 from music.analysis.arrays import NO_BASS, Grid, bass_of_slots, make_grid, note_arrays
 from music.analysis.chord_weights import WEIGHTS, ChordWeights
-from music.analysis.key import key_segments
+from music.analysis.key import chord_keys, key_changes, profile_key_segments
 from music.analysis.nonchord import kind_weights
 from music.harmony import CHORD_INTERVALS, QUALITIES, chord_pcs, figure
 from music.pitch import Key
@@ -78,10 +78,14 @@ def gather_evidence(score: Score, grid: Grid, keys: tuple[KeyChange, ...]) -> Ev
     heard = low < NO_BASS
     bass[np.flatnonzero(heard), low[heard] % 12] = quarters[heard]
     level = np.where(grid.strength >= 1, 0, np.where(grid.on_beat, 1, 2))
+    return Evidence(np.concatenate([kinds, on_beat[None]]), bass, level, slot_keys(grid, keys), quarters)
+
+
+def slot_keys(grid: Grid, keys: tuple[KeyChange, ...]) -> Int[np.ndarray, " slots"]:
+    """Tonic of each slot's key, plus 12 in minor."""
     onsets = np.array([k.onset_div for k in keys])
     numbers = np.array([k.key.pc + 12 * k.key.minor for k in keys])
-    key = numbers[np.maximum(np.searchsorted(onsets, grid.edges[:-1], side="right") - 1, 0)]
-    return Evidence(np.concatenate([kinds, on_beat[None]]), bass, level, key, quarters)
+    return numbers[np.maximum(np.searchsorted(onsets, grid.edges[:-1], side="right") - 1, 0)]
 
 
 def slot_scores(evidence: Evidence, w: ChordWeights) -> Float[np.ndarray, "slots chords"]:
@@ -163,20 +167,35 @@ def _bass_of_segment(evidence: Evidence, start: int, end: int, chord: int) -> in
     return tones[int(inside.argmax())] if inside.max() > 0 else root
 
 
-def extract_chords(
-    score: Score, *, keys: tuple[KeyChange, ...] | None = None, grid: Grid | None = None
-) -> tuple[Chord, ...]:
-    """Chords of a whole score, gapless from 0 to its end; figures are in the local key.
+@dataclass(frozen=True)
+class Harmony:
+    """Keys and chords of a score: `keys` from 0 on, `chords` gapless from 0 to the end, figures in the local key."""
+
+    keys: tuple[KeyChange, ...]
+    chords: tuple[Chord, ...]
+
+
+def analyse_harmony(score: Score, *, keys: tuple[KeyChange, ...] | None = None, grid: Grid | None = None) -> Harmony:
+    """Keys and chords of a whole score.
+
+    Without keys: chords with keys by profiles, then keys from those chords, then chords again with these keys.
 
     Args:
         score: any score; silence takes the chord around it.
-        keys: local keys from 0 on; None: `key_segments(score)`.
+        keys: local keys from 0 on, where they are known.
         grid: slots; None: `make_grid(score)`.
     """
-    keys = keys or key_segments(score)
     grid = grid or make_grid(score)
-    evidence = gather_evidence(score, grid, keys)
-    segments = best_segments(segment_scores(evidence, WEIGHTS), transition_scores(WEIGHTS))
+    first = keys or profile_key_segments(score)
+    evidence = gather_evidence(score, grid, first)
+    scores, change = segment_scores(evidence, WEIGHTS), transition_scores(WEIGHTS)
+    segments = best_segments(scores, change)
+    if keys is None:
+        keys = _keys_of_segments(score, grid, evidence, segments)
+        renewed = replace(evidence, key=slot_keys(grid, keys))
+        if not np.array_equal(renewed.key, evidence.key):
+            scores += (start_scores(renewed, WEIGHTS) - start_scores(evidence, WEIGHTS))[:, None]
+            segments = best_segments(scores, change)
     chords: list[Chord] = []
     for start, end, index in segments:
         root, quality = CHORDS[index]
@@ -185,7 +204,25 @@ def extract_chords(
         chords.append(
             Chord(onset, stop - onset, root, quality, bass, figure(root, quality, bass, _key_at(keys, onset)))
         )
-    return merge_chords(chords)
+    return Harmony(keys, merge_chords(chords))
+
+
+def _keys_of_segments(
+    score: Score, grid: Grid, evidence: Evidence, segments: list[tuple[int, int, int]]
+) -> tuple[KeyChange, ...]:
+    runs = [list(run) for _, run in groupby(segments, key=lambda s: s[2])]
+    starts = np.array([run[0][0] for run in runs])
+    chords = np.array([run[0][2] for run in runs])
+    sound = np.add.reduceat(evidence.sound[:-1].sum(axis=0), starts, axis=0)
+    path = chord_keys(ROOT_OF[chords], QUALITY_OF[chords], sound)
+    return key_changes(score, grid.edges[starts].tolist(), path.tolist())
+
+
+def extract_chords(
+    score: Score, *, keys: tuple[KeyChange, ...] | None = None, grid: Grid | None = None
+) -> tuple[Chord, ...]:
+    """Chords of a whole score, gapless from 0 to its end: `analyse_harmony` without the keys."""
+    return analyse_harmony(score, keys=keys, grid=grid).chords
 
 
 def _key_at(keys: tuple[KeyChange, ...], onset_div: int) -> Key:

@@ -1,4 +1,4 @@
-"""Keys: of a passage by profiles of pitch classes, of a piece by Viterbi over its bars.
+"""Keys: of a passage by profiles of pitch classes, of a piece by Viterbi over its bars or, better, over its chords.
 
 A profile gives the probability of each scale degree in a key; the key whose profile makes the sounding pitch classes
 likeliest wins. Profiles: Temperley, "The Cognition of Basic Musical Structures" (2001) and "Music and Probability"
@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from music.analysis.arrays import NoteArrays, note_arrays, pitch_class_weights
+from music.analysis.key_weights import KEY_WEIGHTS, KeyWeights
 from music.pitch import ALL_KEYS, Key
 from music.score import KeyChange, Score
 from music.time import DIVS_PER_QUARTER
@@ -90,13 +91,16 @@ def key_path(
     weights: Float[np.ndarray, "places 12"], penalty: float, profile: str = DEFAULT_PROFILE
 ) -> Int[np.ndarray, " places"]:
     """Likeliest key (index into `ALL_KEYS`) of each place: Viterbi over log-likelihoods less `penalty` a change."""
-    emission = weights @ log_profiles(profile).T
-    change = penalty * _key_distance()
+    return viterbi(weights @ log_profiles(profile).T, -penalty * _key_distance())
+
+
+def viterbi(emission: Float[np.ndarray, "places n"], change: Float[np.ndarray, "n n"]) -> Int[np.ndarray, " places"]:
+    """Best path of states: sum of emissions and of changes (row: before, column: after)."""
     best = emission[0].copy()
     back = np.zeros(emission.shape, dtype=np.int64)
-    columns = np.arange(24)
+    columns = np.arange(emission.shape[1])
     for place in range(1, len(emission)):
-        options = best[:, None] - change
+        options = best[:, None] + change
         back[place] = options.argmax(axis=0)
         best = options[back[place], columns] + emission[place]
     path = np.zeros(len(emission), dtype=np.int64)
@@ -121,10 +125,10 @@ def _struck(notes: NoteArrays) -> NoteArrays:
     return replace(notes, end=np.minimum(notes.end, notes.onset + DIVS_PER_QUARTER))
 
 
-def key_segments(
+def profile_key_segments(
     score: Score, *, penalty: float = 3.0, profile: str = DEFAULT_PROFILE, notes: NoteArrays | None = None
 ) -> tuple[KeyChange, ...]:
-    """Keys of a piece: the first at 0, then one at each change.
+    """Keys of a piece by pitch classes alone: the first at 0, then one at each change.
 
     Args:
         score: the piece.
@@ -134,10 +138,45 @@ def key_segments(
     """
     edges = _half_bars(score)
     weights = pitch_class_weights(_struck(notes or note_arrays(score)), edges)
-    path = key_path(weights, penalty, profile)
+    return key_changes(score, edges[:-1].tolist(), key_path(weights, penalty, profile).tolist())
+
+
+def key_changes(score: Score, onsets: list[int], path: list[int]) -> tuple[KeyChange, ...]:
+    """Runs of one key in a path (indices into `ALL_KEYS`) as changes, spelled after the signature in force."""
     changes: list[KeyChange] = []
-    for onset, index in zip(edges[:-1].tolist(), path.tolist(), strict=True):
-        key = _spelled(index, score, onset)
-        if not changes or (changes[-1].key.pc, changes[-1].key.minor) != (key.pc, key.minor):
-            changes.append(KeyChange(onset, key))
+    last = -1
+    for onset, index in zip(onsets, path, strict=True):
+        if index != last:
+            changes.append(KeyChange(onset, _spelled(index, score, onset)))
+            last = index
     return tuple(changes)
+
+
+def chord_keys(
+    roots: Int[np.ndarray, " chords"],
+    qualities: Int[np.ndarray, " chords"],
+    sound: Float[np.ndarray, "chords 12"],
+    w: KeyWeights = KEY_WEIGHTS,
+) -> Int[np.ndarray, " chords"]:
+    """Key of each chord of a sequence (index into `ALL_KEYS`): Viterbi with learned weights.
+
+    Args:
+        roots: pitch classes.
+        qualities: indices into `music.harmony.QUALITIES`.
+        sound: sounding share of each pitch class in each chord's time, times its length in quarters.
+        w: weights.
+    """
+    tonic = np.array([key.pc for key in ALL_KEYS])
+    mode = np.array([int(key.minor) for key in ALL_KEYS])
+    interval = (roots[:, None] - tonic[None]) % 12
+    rolled = np.array([np.roll(w.sound[m], t) for m, t in zip(mode, tonic, strict=True)])
+    emission = w.degree[mode[None], interval, qualities[:, None]] + sound @ rolled.T
+    emission[1:] += w.pair[mode[None], interval[:-1], interval[1:]]
+    return viterbi(emission, w.change[mode[:, None], mode[None], (tonic[None] - tonic[:, None]) % 12])
+
+
+def key_segments(score: Score) -> tuple[KeyChange, ...]:
+    """Keys of a piece from its chords: the first at 0, then one at each change."""
+    from music.analysis.chords import analyse_harmony  # imported here: the chord finder starts from this module's keys
+
+    return analyse_harmony(score).keys

@@ -15,12 +15,14 @@ from music.time import DIVS_PER_QUARTER
 
 MIN_FERMATAS = 2
 # Weights of the blind finder, tuned on the training half of the chorales (`benchmarks/analysis.py`).
-LONG_NOTE = 2.0
-REST = 1.5
-TOGETHER = 1.0
+LONG_NOTE = 1.2
+REST = 1.6
+TOGETHER = 2.4
+STRONG = 0.4
 SAME_PHASE = 1.5
-BOUNDARY_COST = 3.0
-LENGTH_BONUS = {2: 1.5, 4: 2.0, 8: 1.0, 3: 0.3, 1: -1.0}
+FIRST_PHASE = 0.5
+BOUNDARY_COST = 3.2
+LENGTH_BONUS = {1: -3.5, 2: 1.5, 3: 0.1, 4: 1.6, 8: 0.5}
 MAX_PHRASE_BARS = 10
 
 
@@ -74,7 +76,9 @@ def boundary_strength(score: Score, line: tuple[Note, ...]) -> Float[np.ndarray,
     last = np.searchsorted(notes.onset, following, side="left")
     moving = (last - first) / np.maximum(ioi, 0.25)
     together = 1.0 - np.minimum(moving / 2.0, 1.0)
-    return LONG_NOTE * long + REST * np.clip(rest, 0, 1) + TOGETHER * together * (long > 0)
+    place, _ = _bar_position(score, onset)
+    strong = np.abs(2 * place - np.round(2 * place)) < 1e-6  # a downbeat or the middle of a bar
+    return LONG_NOTE * long + REST * np.clip(rest, 0, 1) + TOGETHER * together * (long > 0) + STRONG * strong
 
 
 def infer_phrase_ends(score: Score) -> tuple[int, ...]:
@@ -90,7 +94,8 @@ def infer_phrase_ends(score: Score) -> tuple[int, ...]:
     best[0] = 0.0
     back = np.zeros(count + 1, dtype=np.int64)
     for end in range(1, count + 1):
-        first = int(np.searchsorted(place, place[end] - MAX_PHRASE_BARS - 1))
+        # A rest of many bars leaves no onset near enough: then the last one before it.
+        first = min(int(np.searchsorted(place, place[end] - MAX_PHRASE_BARS - 1)), end - 1)
         bars = place[end] - place[first:end]
         gain = np.full(end - first, -BOUNDARY_COST)
         whole = np.round(bars)
@@ -99,6 +104,7 @@ def infer_phrase_ends(score: Score) -> tuple[int, ...]:
             gain += np.where(exact & (whole == length), bonus, 0.0)
         if end < count:
             gain += strength[end - 1] + SAME_PHASE * (phase[first:end] == phase[end])
+            gain += FIRST_PHASE * (phase[0] == phase[end])
         gain = np.where(bars < 0.75, -np.inf, gain)
         options = best[first:end] + gain
         back[end] = first + int(options.argmax())

@@ -16,8 +16,7 @@ import numpy as np
 from music.analysis.arrays import NoteArrays, note_arrays
 from music.analysis.bars import PlanBars, plan_bars
 from music.analysis.cadence import find_cadence
-from music.analysis.chords import extract_chords, merge_chords
-from music.analysis.key import key_segments
+from music.analysis.chords import analyse_harmony, merge_chords
 from music.analysis.melody import melody_line
 from music.analysis.phrases import phrase_ends
 from music.analysis.sections import EXACT, SAME, SectionSpan, label_sections, section_bounds
@@ -59,13 +58,12 @@ def plan_of_score(score: Score, *, style: str = "", ensemble: str = "satb") -> P
     """
     bars = plan_bars(score)
     notes = note_arrays(score)
-    keys = key_segments(score, notes=notes)
+    harmony = analyse_harmony(score)
+    keys = harmony.keys
     ends = phrase_ends(score)
     spans = [(bars.onset_div(i), min(bars.onset_div(i + 1), score.end_div)) for i in range(bars.bars)]
     bounds = tuple(sorted({0, bars.bars, *(bars.nearest_bar(e) for e in ends)}))
-    analysis = _Analysis(
-        score, bars, notes, keys, extract_chords(score, keys=keys), ends, bounds, bar_products(score, tuple(spans))
-    )
+    analysis = _Analysis(score, bars, notes, keys, harmony.chords, ends, bounds, bar_products(score, tuple(spans)))
     names = {
         bars.nearest_bar(m.onset_div): m.label for m in score.sections if re.fullmatch(r"[A-Z]'*", m.label) is not None
     }
