@@ -17,7 +17,7 @@ MAX_THEME_BARS = 4
 # Played files do not lie on the clock: onsets go to the nearest 24th of a quarter, which holds 32nds and triplets.
 _SNAP_DIV = DIVS_PER_QUARTER // 24
 # How much of a note may still sound when the next one starts, as legato playing leaves it.
-_LEGATO = 0.34
+_LEGATO_SHARE, _LEGATO_DIV = 0.34, DIVS_PER_QUARTER // 8
 
 
 def read_theme(
@@ -81,7 +81,7 @@ def melody_of(notes: tuple[Note, ...]) -> list[Note]:
             continue
         if line and note.pitch < line[-1].pitch:
             left = line[-1].end_div - note.onset_div
-            if left > _LEGATO * line[-1].duration_div:
+            if left > min(_LEGATO_SHARE * line[-1].duration_div, _LEGATO_DIV):
                 continue
         line.append(note)
     return line

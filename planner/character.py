@@ -83,7 +83,7 @@ def _contrast(base: Character, place: Place, frame: Frame, number: int, dice: Di
         pace = round(rng.uniform(0.88, 0.97), 2)
     return Character(
         density=_density(base.density * factor, frame),
-        register=round(base.register + rng.choice((-1, 1)) * rng.uniform(1.0, 3.0), 1),
+        register=round(base.register + pick(rng, (-1, 1)) * rng.uniform(1.0, 3.0), 1),
         texture=pick_from(rng, _CONTRAST[base.texture]),
         dynamic=louder_by(base.dynamic, 1 if louder else -1),
         tempo_scale=pace,

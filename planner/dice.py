@@ -32,12 +32,12 @@ class Dice:
         """The generator for one question, such as "harmony B": always the same for a seed."""
         return np.random.default_rng([self._seed, zlib.crc32(question.encode())])
 
-    def pick(self, question: str, choices: Sequence[T], weights: Sequence[float] | None = None) -> T:
+    def pick(self, question: str, choices: Sequence[T], weights: Sequence[float | int] | None = None) -> T:
         """One of `choices`, drawn for `question`."""
         return pick(self.stream(question), choices, weights)
 
 
-def pick(rng: np.random.Generator, choices: Sequence[T], weights: Sequence[float] | None = None) -> T:
+def pick(rng: np.random.Generator, choices: Sequence[T], weights: Sequence[float | int] | None = None) -> T:
     """One of `choices` with probability proportional to `weights` (equal where None)."""
     if weights is None:
         return choices[int(rng.integers(len(choices)))]
@@ -49,6 +49,6 @@ def pick(rng: np.random.Generator, choices: Sequence[T], weights: Sequence[float
     return choices[-1]
 
 
-def pick_from(rng: np.random.Generator, weights: Mapping[T, float]) -> T:
+def pick_from(rng: np.random.Generator, weights: Mapping[T, float | int]) -> T:
     """One key of `weights`."""
     return pick(rng, tuple(weights), tuple(weights.values()))

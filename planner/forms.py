@@ -136,10 +136,15 @@ FORMS: dict[str, Form] = {
             (_A, _away("B", "IV:3 i:2 I:2 V:1", "I:3 III:2 VI:1"), _A),
             16,
             "3/4",
-            tempo=(108, 138),
+            tempo=(108.0, 138.0),
         ),
         Form(
-            "scherzo_trio", "Scherzo", (_A, _away("B", "IV:2 i:2 bVI:1", "I:3 VI:2"), _A), 16, "3/4", tempo=(168, 208)
+            "scherzo_trio",
+            "Scherzo",
+            (_A, _away("B", "IV:2 i:2 bVI:1", "I:3 VI:2"), _A),
+            16,
+            "3/4",
+            tempo=(168.0, 208.0),
         ),
         Form("bar", "Bar form", (_A, _A, _home("B", role="contrast"))),
         Form("song", "Song", (_A, _A, _away("B", "IV:2 vi:2 V:1", "VI:2 III:2", "HC"), _A)),
@@ -187,7 +192,7 @@ USUAL = {"ternary": 3.0, "rondo": 3.0, "rounded_binary": 2.0, "minuet_trio": 1.0
 
 
 def named_form(text: str) -> Form | None:
-    """The form that a name means, capitals and blanks aside, or None."""
+    """The form that a name means, capitals and blanks aside, or None. RONDO is the name, not five letters."""
     name = re.sub(r"[\s-]+", "_", text.strip().casefold())
     return FORMS.get(ALIASES.get(name, name))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -261,12 +262,13 @@ def moved(steps: Sequence[Step], was_minor: bool, minor: bool) -> list[Step]:
     return [Step(s.onset_div, s.duration_div, in_mode(s.figure, minor)) for s in steps]
 
 
+@cache
+def _chord(name: str, key: Key) -> tuple[int, str, int, str]:
+    """Root, quality, bass and canonical figure of a figure in a key."""
+    root, quality, bass = parse_figure(name, key)
+    return root, quality, bass, canonical(root, quality, bass, key)
+
+
 def chords_of(steps: Sequence[Step], key: Key) -> tuple[Chord, ...]:
     """The steps as chords of a key."""
-    chords = []
-    for step in steps:
-        root, quality, bass = parse_figure(step.figure, key)
-        chords.append(
-            Chord(step.onset_div, step.duration_div, root, quality, bass, canonical(root, quality, bass, key))
-        )
-    return tuple(chords)
+    return tuple(Chord(s.onset_div, s.duration_div, *_chord(s.figure, key)) for s in steps)

@@ -115,6 +115,9 @@ def parse_request(
         RequestError: a wish that is not understood, or the theme's meter against the one asked for.
         MidiError, MusicXmlError: a theme file that cannot be used.
     """
+    form, key, meter, style, ensemble, title = (
+        None if word is None else str(word) for word in (form, key, meter, style, ensemble, title)
+    )  # a config may read a title such as 1812 as a number
     wish = read_form(form) if form else None
     found_meter = _meter(meter) if meter else None
     if ensemble and ensemble not in ENSEMBLES:
@@ -164,7 +167,7 @@ def _whole(value: int | str | None) -> int:
     return number
 
 
-def _number(value: float | str | None) -> float:
+def _number(value: float | int | str | None) -> float:
     try:
         number = float(str(value))
     except ValueError:

@@ -29,18 +29,28 @@ class Style:
 _QUARTET_METERS = {"4/4": 4.0, "3/4": 3.0, "2/4": 2.5, "6/8": 1.0}
 
 STYLES: dict[str, Style] = {
-    "bach_chorale": Style("satb", {"4/4": 5.0, "3/4": 1.0}, (66, 88), {"chorale": 1.0}, 4, 0.45),
+    "bach_chorale": Style("satb", {"4/4": 5.0, "3/4": 1.0}, (66.0, 88.0), {"chorale": 1.0}, 4, 0.45),
     "haydn_quartet": Style(
-        "quartet", _QUARTET_METERS, (84, 138), {"melody_accompaniment": 3.0, "imitation": 1.0, "alberti": 1.0}, 1, 0.2
+        "quartet",
+        _QUARTET_METERS,
+        (84.0, 138.0),
+        {"melody_accompaniment": 3.0, "imitation": 1.0, "alberti": 1.0},
+        1,
+        0.2,
     ),
     "mozart_quartet": Style(
-        "quartet", _QUARTET_METERS, (80, 132), {"melody_accompaniment": 3.0, "alberti": 1.5, "imitation": 0.7}, 1, 0.2
+        "quartet",
+        _QUARTET_METERS,
+        (80.0, 132.0),
+        {"melody_accompaniment": 3.0, "alberti": 1.5, "imitation": 0.7},
+        1,
+        0.2,
     ),
     "beethoven_quartet": Style(
-        "quartet", _QUARTET_METERS, (72, 144), {"melody_accompaniment": 2.0, "imitation": 1.5, "free": 1.0}, 1, 0.35
+        "quartet", _QUARTET_METERS, (72.0, 144.0), {"melody_accompaniment": 2.0, "imitation": 1.5, "free": 1.0}, 1, 0.35
     ),
     "schumann_quartet": Style(
-        "quartet", _QUARTET_METERS, (66, 126), {"melody_accompaniment": 2.5, "imitation": 1.0, "free": 1.0}, 2, 0.4
+        "quartet", _QUARTET_METERS, (66.0, 126.0), {"melody_accompaniment": 2.5, "imitation": 1.0, "free": 1.0}, 2, 0.4
     ),
 }
 

@@ -13,7 +13,7 @@ from functools import cache
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from music.pitch import Key
 from music.plan import Chord, PlanNote, Theme
@@ -164,12 +164,12 @@ class _Space:
         self.step = (self.size >= 1) & (self.size <= 2)
         known = self.size < len(_INTERVALS)
         self.intervals = np.where(known, _INTERVALS[np.minimum(self.size, len(_INTERVALS) - 1)], 0.0)
-        degrees = np.array([_degree(p, wish.key) for p in range(self.low, self.high + 1)])
-        self.degrees = degrees
-        self.steps = degrees[None, :] - degrees[:, None]
+        self.steps = _steps(wish.key, self.low, self.high)
         self.weights = [self._weights(i) for i in range(len(places))]
         # No augmented second between the lowered sixth and the leading tone in minor.
-        pair = self.mask((self.lead, (self.lead + 9) % 12)) if wish.key.minor else np.zeros(len(degrees), dtype=bool)
+        pair = (
+            self.mask((self.lead, (self.lead + 9) % 12)) if wish.key.minor else np.zeros(len(self.pitches), dtype=bool)
+        )
         self.augmented = pair[:, None] & pair[None, :] & (self.size == 3)
         self.moves = [self._moves(i) if i else self.intervals for i in range(len(places))]
 
@@ -273,6 +273,13 @@ def _degree(pitch: int, key: Key) -> int:
     return round((pitch - key.pc - (step % 7) * 12 / 7) / 12) * 7 + step % 7
 
 
+@cache
+def _steps(key: Key, low: int, high: int) -> Int[np.ndarray, "pitches pitches"]:
+    """Steps of the scale from each pitch between `low` and `high` to each other."""
+    degrees = np.array([_degree(pitch, key) for pitch in range(low, high + 1)])
+    return degrees[None, :] - degrees[:, None]
+
+
 def _song(line: Sequence[int], places: Sequence[_Place]) -> float:
     """How song-like a line is: leaps that turn back, one summit, a fair range, more steps than leaps."""
     moves = [b - a for a, b in pairwise(line)]
@@ -291,6 +298,8 @@ def _song(line: Sequence[int], places: Sequence[_Place]) -> float:
     # A line that comes home by a leap, or ends on its summit, sounds unfinished.
     score -= 0.8 * max(0, abs(moves[-1]) - 4) / 3 + (0.8 if line[-1] == top else 0.0) if moves else 0.0
     score += min(4, len(set(line))) * 0.4
+    wide = sum(abs(move) > 4 for move in moves)
+    score -= 1.5 * max(0.0, wide / max(1, len(moves)) - 0.25) * 4
     turns = sum(1 for a, b in pairwise(moves) if a * b < 0)
     score -= 1.5 * max(0.0, turns / max(1, len(moves)) - 0.5)
     foreign = sum(p % 12 not in place.pcs and place.strong for p, place in zip(line, places, strict=True))
