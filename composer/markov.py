@@ -23,6 +23,7 @@ from music.cache import default_cache_dir
 from music.corpus import load_pieces
 from music.plan import Plan
 from music.score import Score
+from music.splits import splits_sha256
 
 __all__ = ["MarkovComposer", "MarkovTables", "fit_markov", "heard_context", "learn_from_scores", "sample"]
 
@@ -40,7 +41,7 @@ def learn_from_scores(scores: list[Score]) -> MarkovTables:
 def heard_context(score: Score, steps_per_quarter: int) -> StepContext:
     """`score_context` in the keys that analysis hears, which change within the piece, not those of its signatures.
 
-    On held-out chorales the tables gain 0.23 nats a frame by it.
+    On held-out chorales the tables gain 0.27 nats a frame by it.
     """
     return score_context(score, steps_per_quarter, key_segments(score))
 
@@ -154,7 +155,8 @@ class MarkovComposer:
 
     def _load_or_learn(self) -> MarkovTables:
         folder = Path(self.cache_dir).expanduser() if self.cache_dir is not None else default_cache_dir()
-        path = folder / f"markov-chorales-{VERSION}.npz"
+        # Another version or other splits are another file: an old table is never taken for a new one.
+        path = folder / f"markov-chorales-{VERSION}-{splits_sha256()[:12]}.npz"
         tables = MarkovTables.load(path)
         if tables is None:
             tables = learn_from_scores(

@@ -150,7 +150,7 @@ class FrameSampler:
         elif wish.close:
             tonic = int(self.context.tonic[step])
             third = (tonic + (3 if self.context.minor[step] else 4)) % 12
-            home = np.where(tonic == CLASS, 1.0, np.where(third == CLASS, 0.4, 0.1))
+            home = np.where(tonic == CLASS, 1.0, np.where(third == CLASS, 0.1, 0.03))
             top = top * home
         return bass, top
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from composer.baselines import fit_marginal, fit_persistence, previous_states, states_of
-from composer.markov import MarkovComposer, learn_from_scores, sample
+from composer.markov import MarkovComposer, heard_context, learn_from_scores, sample
 from composer.markov_layout import key_move, plan_grid
 from composer.markov_tables import MarkovTables, fit_markov
 from composer.realise import StepContext, score_context
@@ -205,6 +205,13 @@ def test_an_exact_return_in_another_key_is_a_transposition() -> None:
     inside = first[:, 36 - shift - LOWEST_PITCH : 84 - LOWEST_PITCH]
     moved = returned[:, 36 - LOWEST_PITCH : 84 + shift - LOWEST_PITCH]
     assert (inside & moved).sum() >= 0.95 * inside.sum()
+
+
+def test_contexts_can_follow_the_keys_that_are_heard() -> None:
+    score = small_piece(3)
+    context = heard_context(score, 4)
+    assert context.steps == roll_of_score(score, 4).steps
+    assert np.array_equal(context.metre, score_context(score, 4).metre)
 
 
 def test_a_lower_temperature_is_likelier() -> None:
