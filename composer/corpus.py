@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from composer.examples import Example, make_example
+from composer.examples import Example, make_examples
 from music.corpus import PieceEntry, load_pieces
 from music.errors import RitornelloError
 from music.score import Score
@@ -24,18 +24,20 @@ class Examples:
     Args:
         pieces: ready for training, in the manifest's order.
         dropped: (piece, reason).
+        bars_left_out: bars of kept pieces that stand outside their regular spans.
         digest: sha256 over the ids and contents of the pieces that were kept.
     """
 
     pieces: tuple[Example, ...]
     dropped: tuple[tuple[str, str], ...]
+    bars_left_out: int
     digest: str
 
 
-def _one(job: tuple[PieceEntry, Score, tuple[str, ...]]) -> Example | str:
+def _one(job: tuple[PieceEntry, Score, tuple[str, ...]]) -> tuple[list[Example], int] | str:
     entry, score, styles = job
     try:
-        return make_example(entry.id, score, style=entry.style, ensemble=entry.ensemble, styles=styles)
+        return make_examples(entry.id, score, style=entry.style, ensemble=entry.ensemble, styles=styles)
     except RitornelloError as error:
         return str(error)
 
@@ -50,7 +52,7 @@ def load_examples(
     split: str,
     *,
     styles: Sequence[str] | None,
-    cache_dir: Path | None = None,
+    cache_dir: Path,
     path: Path | None = None,
     workers: int | None = None,
     progress: bool = True,
@@ -65,19 +67,21 @@ def load_examples(
         workers: processes; None takes one a core.
         progress: show a bar.
     """
-    pieces = load_pieces(data, split, cache_dir=cache_dir, path=path)
+    pieces = load_pieces(data, split, cache_dir=cache_dir, path=path, workers=workers)
     known = tuple(styles) if styles is not None else tuple(sorted({entry.style for entry, _ in pieces}))
     jobs = [(entry, score, known) for entry, score in pieces]
     kept: list[Example] = []
     entries: list[PieceEntry] = []
+    left_out = 0
     dropped: list[tuple[str, str]] = []
     # Spawned, not forked: a fork of a process that holds torch's threads can hang.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         results = pool.map(_one, jobs, chunksize=4)
         for job, result in zip(jobs, tqdm(results, f"analyse {split}", len(jobs), disable=not progress), strict=True):
-            if isinstance(result, str):
-                dropped.append((job[0].id, result))
-            else:
-                kept.append(result)
-                entries.append(job[0])
-    return Examples(tuple(kept), tuple(dropped), _digest(entries)), known
+            if isinstance(result, str) or not result[0]:
+                dropped.append((job[0].id, result if isinstance(result, str) else "has no eight regular bars"))
+                continue
+            kept += result[0]
+            left_out += result[1]
+            entries.append(job[0])
+    return Examples(tuple(kept), tuple(dropped), left_out, _digest(entries)), known

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool
@@ -14,7 +14,11 @@ from composer.roll import LOWEST_PITCH, PITCHES, Roll, roll_of_score, step_div
 from music.analysis.melody import melody_line
 from music.analysis.plans import plan_of_score
 from music.analysis.similarity import bar_returns
-from music.score import Score
+from music.corpus_read import cut_bars
+from music.errors import PlanError
+from music.score import Bar, Score
+
+LEAST_BARS = 8  # shorter spans teach nothing about form
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +78,57 @@ def make_example(name: str, score: Score, *, style: str, ensemble: str, styles: 
     roll = roll_of_score(score)
     context = plan_context(plan, roll.steps_per_quarter, roll.steps, styles)
     return Example(name, roll, context, _melody_rolls(score, roll), _return_steps(score, roll))
+
+
+def join_split_bars(score: Score) -> Score:
+    """The score with bars that a repeat or double bar cuts in two joined again, where the halves fill a bar."""
+    bars: list[Bar] = []
+    for bar in score.bars:
+        full = score.meter_at(bar.onset_div).bar_div
+        before = bars[-1] if bars else None
+        if before is not None and before.duration_div < full and before.duration_div + bar.duration_div == full:
+            bars[-1] = replace(before, duration_div=full)
+        else:
+            bars.append(bar)
+    return score if len(bars) == len(score.bars) else replace(score, bars=tuple(bars))
+
+
+def regular_spans(score: Score) -> list[tuple[int, int]]:
+    """Runs of bars (first, past the last) in one meter, every bar full; the first of the piece may be an upbeat.
+
+    A plan has one meter, so a movement that changes it, or holds a bar cut in two by a repeat, gives several examples.
+    """
+    spans, first = [], 0
+    for index, bar in enumerate(score.bars):
+        meter = score.meter_at(bar.onset_div)
+        full = bar.duration_div == meter.bar_div
+        outer = index in (0, len(score.bars) - 1) and bar.duration_div < meter.bar_div
+        if index > first and meter != score.meter_at(score.bars[first].onset_div):
+            spans.append((first, index))
+            first = index
+        if not full and not outer:
+            spans.append((first, index))
+            first = index + 1
+    spans.append((first, len(score.bars)))
+    return [span for span in spans if span[1] - span[0] >= LEAST_BARS]
+
+
+def make_examples(
+    name: str, score: Score, *, style: str, ensemble: str, styles: Sequence[str]
+) -> tuple[list[Example], int]:
+    """The examples of a piece, one for each regular span, and how many of its bars they leave out."""
+    made, kept = [], 0
+    score = join_split_bars(score)
+    for first, last in regular_spans(score):
+        part = score if (first, last) == (0, len(score.bars)) else cut_bars(score, first, last)
+        if not part.notes:
+            continue
+        try:
+            made.append(make_example(f"{name}:{first}", part, style=style, ensemble=ensemble, styles=styles))
+        except PlanError:
+            continue
+        kept += last - first
+    return made, len(score.bars) - kept
 
 
 def references(example: Example, first: int, count: int) -> tuple[ndarray, ndarray, ndarray]:

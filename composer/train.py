@@ -24,9 +24,9 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, An
     """Trains, resuming where a checkpoint stands in `out`, and writes `out`/biaxial.safetensors with its JSON.
 
     Args:
-        cfg: plain values: `data`, `cache_dir`, `data_path`, `workers`, `out`, `seed`, `resume`, `licence`, `run`
-            (`RunConfig`), `network` (`NetworkConfig` without styles), `optimiser` (`OptimiserConfig`), `windows`
-            (`WindowConfig`).
+        cfg: plain values: `data` (name, path, licence), `cache_dir`, `workers`, `out`, `seed`, `trainer` (Lightning's
+            arguments) and `task`: `run` (`RunConfig`), `network` (`NetworkConfig` without styles), `optimiser`
+            (`OptimiserConfig`), `windows` (`WindowConfig`), `resume`.
         logger: Lightning's; False for none.
 
     Returns:
@@ -36,21 +36,22 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, An
         RequestError: the corpus has no piece to train on, or none to validate with.
     """
     out = Path(cfg["out"])
+    task, corpus = cfg["task"], cfg["data"]["name"]
     places: dict[str, Any] = {
-        "cache_dir": Path(cfg["cache_dir"]) if cfg.get("cache_dir") else None,
-        "path": Path(cfg["data_path"]) if cfg.get("data_path") else None,
+        "cache_dir": Path(cfg["cache_dir"]),
+        "path": Path(cfg["data"]["path"]) if cfg["data"].get("path") else None,
         "workers": cfg.get("workers"),
     }
-    train_set, styles = load_examples(cfg["data"], "train", styles=None, **places)
-    valid_set, _ = load_examples(cfg["data"], "valid", styles=styles, **places)
+    train_set, styles = load_examples(corpus, "train", styles=None, **places)
+    valid_set, _ = load_examples(corpus, "valid", styles=styles, **places)
     if not train_set.pieces or not valid_set.pieces:
-        raise RequestError(f"corpus {cfg['data']} has {len(train_set.pieces)} pieces to train on and "
+        raise RequestError(f"corpus {corpus} has {len(train_set.pieces)} pieces to train on and "
                            f"{len(valid_set.pieces)} to validate with; both are needed")  # fmt: skip
-    run = RunConfig(**cfg["run"])
-    windows = WindowConfig(**cfg["windows"])
-    network = NetworkConfig.from_dict({**cfg["network"], "styles": list(styles)})
+    run = _run_config(task["run"], cfg["trainer"])
+    windows = WindowConfig(**task["windows"])
+    network = NetworkConfig.from_dict({**task["network"], "styles": list(styles)})
     torch.manual_seed(int(cfg["seed"]))
-    module = ComposerModule(network.to_dict(), {**cfg["optimiser"], "total": run.max_steps})
+    module = ComposerModule(network.to_dict(), {**task["optimiser"], "total": run.max_steps})
     data = ComposerData(train_set.pieces, valid_set.pieces, windows, seed=int(cfg["seed"]), epoch_steps=run.epoch_steps)
     started = time.perf_counter()
     best, figures = fit(
@@ -60,7 +61,7 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, An
         config=run,
         frames_per_batch=windows.batch * windows.steps,
         logger=logger,
-        resume=bool(cfg.get("resume", True)),
+        resume=bool(task.get("resume", True)),
     )
     checkpoint = torch.load(best, map_location="cpu", weights_only=True)
     module.load_state_dict(checkpoint["state_dict"])
@@ -72,12 +73,12 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, An
         "features": feature_names(len(styles)),
         "parameters": parameters,
         "trained_on": {
-            "corpus": cfg["data"],
+            "corpus": corpus,
             "pieces": len(train_set.pieces),
             "dropped": len(train_set.dropped),
             "digest": train_set.digest,
         },
-        "licence": cfg.get("licence", ""),
+        "licence": cfg["data"].get("licence", ""),
         "steps": int(checkpoint["global_step"]),
         "seed": int(cfg["seed"]),
         "figures": {"valid_windows_nats_per_frame": round(score, 4)},
@@ -94,6 +95,14 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, An
         "seconds": round(time.perf_counter() - started, 1),
         "weights": str(weights),
     }
+
+
+def _run_config(values: dict[str, Any], trainer: dict[str, Any]) -> RunConfig:
+    """The run with the trainer's arguments; a trainer may shorten it (the smoke test does)."""
+    trainer = dict(trainer)
+    steps = int(trainer.pop("max_steps", values["max_steps"]))
+    epoch = min(int(values["epoch_steps"]), steps)
+    return RunConfig(**{**values, "max_steps": steps, "epoch_steps": epoch}, trainer=trainer)
 
 
 def _monitored(checkpoint: dict[str, Any]) -> dict[str, float]:
