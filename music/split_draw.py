@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Int
-from numba import njit
 from numpy import ndarray
 
 from music.cache import ScoreCache, file_sha256, write_atomically
@@ -45,26 +44,25 @@ def melody(score: Score) -> Int[ndarray, " notes"]:
     return np.array(kept, dtype=np.int64)
 
 
-@njit(cache=False)
-def alignment(a: Int[ndarray, " a"], b: Int[ndarray, " b"]) -> float:
+def alignment(a: Int[ndarray, " a"], b: Int[ndarray, " b"]) -> int:
     """Best local alignment of two melodies over all transpositions: match 1, mismatch or gap -1 (Smith-Waterman)."""
+    shifts, places = np.arange(12)[:, None], np.arange(len(b) + 1)
+    above = np.zeros((12, len(b) + 1), dtype=np.int64)
     best = 0
-    for shift in range(12):
-        above = np.zeros(len(b) + 1, dtype=np.int64)
-        for i in range(len(a)):
-            row = np.zeros(len(b) + 1, dtype=np.int64)
-            for j in range(len(b)):
-                match = 1 if (a[i] - b[j] - shift) % 12 == 0 else -1
-                row[j + 1] = max(0, above[j] + match, above[j + 1] - 1, row[j] - 1)
-                best = max(best, row[j + 1])
-            above = row
-    return float(best)
+    for pitch in a:
+        match = np.where((pitch - b[None, :] - shifts) % 12 == 0, 1, -1)
+        row = np.maximum(above - 1, 0)
+        row[:, 1:] = np.maximum(row[:, 1:], above[:, :-1] + match)
+        # A gap along the row costs 1 a place: a running maximum of (value + place).
+        above = np.maximum.accumulate(row + places, axis=1) - places
+        best = max(best, int(above.max()))
+    return best
 
 
 def same_melody(a: Int[ndarray, " a"], b: Int[ndarray, " b"]) -> bool:
     """Whether two sopranos sing the same chorale melody."""
     shorter = min(len(a), len(b))
-    score = alignment(a, b) if shorter else 0.0
+    score = alignment(a, b) if shorter else 0
     return (score >= SAME_NOTES and score >= SAME_SHARE * shorter) or (
         score >= LONG_NOTES and score >= LONG_SHARE * shorter
     )
