@@ -244,7 +244,7 @@ class _Walk:
         stated = (element.number is not None and not element.numberImplicit) or element.numberSounding is not None
         qpm = element.getQuarterBPM() if stated else None
         if qpm is not None and 1 <= qpm <= 2000 and not any(o == onset for o, _ in raw.tempos):
-            raw.tempos.append((onset, float(qpm)))
+            raw.tempos.append((onset, round(float(qpm), 6)))
         if element.text and not element.textImplicit:
             raw.directions.append(Direction(onset, "tempo", " ".join(str(element.text).split())[:100]))
 

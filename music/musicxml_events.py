@@ -97,9 +97,7 @@ def write_bars(score: Score, part: int) -> list[BarVoices]:
         score: as `complete` gives it.
         part: index of the part.
     """
-    staves = sorted({n.staff for n in score.notes if n.part == part} | {1})
-    if 2 in staves or _is_grand(score, part):
-        staves = [1, 2]
+    staves = [1, 2] if _is_grand(score, part) else [1]
     first = {s: min([n.voice for n in score.notes if n.part == part and n.staff == s] or [4 * s - 3]) for s in staves}
     chords = _chords(score, part)
     bars: list[BarVoices] = []
@@ -119,7 +117,8 @@ def write_bars(score: Score, part: int) -> list[BarVoices]:
 
 
 def _is_grand(score: Score, part: int) -> bool:
-    return any(n.staff == 2 for n in score.notes if n.part == part)
+    keyboard = len(score.parts) == 1 and score.parts[part].program < 8
+    return keyboard or any(n.staff == 2 for n in score.notes if n.part == part)
 
 
 def _chords(score: Score, part: int) -> dict[tuple[int, int], list[tuple[int, int, tuple[Note, ...]]]]:

@@ -175,9 +175,10 @@ class _PartWriter:
         self.bars = write_bars(score, part)
         self.staves = len({staff for staff, _ in self.bars[0]})
         self.element = _add(root, "part", None, {"id": f"P{part + 1}"})
-        self.divisions = _divisions(self.bars)
         self.signs = self._bar_directions()
+        self.divisions = _divisions(self.bars, (place for signs in self.signs.values() for place, _ in signs))
         self._place_signs()
+        self._notes = 0
 
     def write(self) -> None:
         """Writes all bars under the part's element."""
@@ -248,16 +249,21 @@ class _PartWriter:
 
     def _write_sign(self, measure: Element, sign: tuple[int, Element], place: int) -> None:
         offset, element = sign
+        position = 1 + max(i for i, child in enumerate(element) if child.tag == "direction-type")
+        if self.staves == 2:
+            child = Element("staff")
+            child.text = "2" if element.find("direction-type/pedal") is not None else "1"
+            element.insert(position, child)
         if offset != place:
-            position = 1 + max(i for i, child in enumerate(element) if child.tag == "direction-type")
             child = Element("offset")
-            child.text = str(round((offset - place) / self.divisions))
+            child.text = str((offset - place) // self.divisions)
             element.insert(position, child)
         measure.append(element)
 
     def _write_item(self, measure: Element, item: Written, staff: int, voice: int, stem: str) -> None:
         for order, one in enumerate(item.notes or (None,)):
-            note = _add(measure, "note")
+            note = _add(measure, "note", None, {"id": f"P{self.part + 1}-{self._notes}"})
+            self._notes += 1
             if item.grace:
                 _add(note, "grace", None, {"slash": "yes"})
             if order:
@@ -398,9 +404,9 @@ class _PartWriter:
         return by_bar
 
 
-def _divisions(bars: Iterable[BarVoices]) -> int:
-    """Greatest common measure of all written durations and of a quarter: what one division of the file is worth."""
-    found = DIVS_PER_QUARTER
+def _divisions(bars: Iterable[BarVoices], places: Iterable[int]) -> int:
+    """Greatest common measure of durations, places of signs and a quarter: what one division of the file is worth."""
+    found = math.gcd(DIVS_PER_QUARTER, *places)
     for voices in bars:
         for items in voices.values():
             for item in items:

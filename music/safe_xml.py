@@ -21,7 +21,7 @@ from music.errors import MusicXmlError
 # 100 bytes of memory for 4 bytes of text, so elements are capped too: both caps together stay within 0.5 GB.
 MAX_FILE_BYTES = 64 << 20
 MAX_XML_BYTES = 64 << 20
-MAX_ELEMENTS = 1_500_000
+MAX_ELEMENTS = 1_000_000
 MAX_DEPTH = 64
 MAX_MEMBERS = 1000
 _BLOCK = 1 << 18
