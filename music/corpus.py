@@ -257,7 +257,7 @@ def prepare(
         data: one of `DATA_NAMES`.
         path: folder or tar archive of the set; unused for music21's.
         workers: processes; the machine's cores where None.
-        timeout_sec: a file that takes longer is dropped.
+        timeout_sec: a file that takes longer by the clock is dropped (processor time has a limit of its own).
 
     Raises:
         RequestError: unknown set, missing folder, or no file in it.

@@ -8,17 +8,21 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from music.cache import CacheEntry, ScoreCache
 from music.errors import CacheError
 
-FILE_TIMEOUT_SEC = 120.0
+# A file may take so much processor time; and, in case it waits for something, so much time by the clock.
+FILE_CPU_SEC = 120.0
+FILE_TIMEOUT_SEC = 1200.0
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -38,6 +42,7 @@ class _Worker:
         self.cache = cache
         self.timeout_sec = timeout_sec
         self.process: subprocess.Popen[str] | None = None
+        self._ended = False
 
     def _start(self) -> subprocess.Popen[str]:
         path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -71,6 +76,7 @@ class _Worker:
             "version": self.cache.version(task.reading),
             "path": str(task.path),
             "sha256": task.sha256,
+            "cpu_sec": FILE_CPU_SEC,
             "reading": task.reading,
         }
         try:
@@ -82,20 +88,30 @@ class _Worker:
         finally:
             timer.cancel()
         if not line:
-            self.stop()
-            why = f"no answer within {self.timeout_sec:g} s" if late.is_set() else "the reader's process died on it"
-            return CacheEntry(reason=why)
+            self._ended = True
+            code = self.stop()
+            if late.is_set():
+                return CacheEntry(reason=f"no answer within {self.timeout_sec:g} s")
+            if code == -getattr(signal, "SIGXCPU", 0):
+                return CacheEntry(reason=f"not read after {FILE_CPU_SEC:g} s of processor time")
+            return CacheEntry(reason="the reader's process died on it")
         found = json.loads(line)
         if "cache_error" in found:
             raise CacheError(*found["cache_error"])
         return CacheEntry.from_json(found)
 
-    def stop(self) -> None:
-        """Ends the process; a later `parse` starts another."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.communicate()
-            self.process = None
+    def stop(self) -> int:
+        """Ends the process and gives its exit code; a later `parse` starts another."""
+        if self.process is None:
+            return 0
+        # A process that died by itself is about to report why; one that lives gets no second chance.
+        with suppress(subprocess.TimeoutExpired):
+            if self._ended:
+                self.process.wait(5)
+        self.process.kill()
+        self.process.communicate()
+        code, self.process, self._ended = self.process.returncode, None, False
+        return code
 
 
 def parse_all(

@@ -190,6 +190,25 @@ def test_files_that_hang_or_kill_the_reader_are_dropped(tmp_path: Path, monkeypa
     assert found[tasks[2]].notes == (9,)
 
 
+def test_a_file_that_computes_for_ever_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in = tmp_path / "worker.py"
+    stand_in.write_text(
+        "import json, sys\n"
+        "from music.corpus_worker import limit_processor_time\n"
+        "limit_processor_time(json.loads(sys.stdin.readline())['cpu_sec'])\n"
+        "while True: pass\n"
+    )
+    real = corpus_pool.subprocess.Popen
+
+    def popen(command: list[str], **options: object) -> object:
+        return real([sys.executable, str(stand_in)], **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(corpus_pool.subprocess, "Popen", popen)
+    monkeypatch.setattr(corpus_pool, "FILE_CPU_SEC", 0.1)
+    task = Task(tmp_path / "a.mid", "0" * 64, "midi")
+    assert parse_all([task], ScoreCache(tmp_path), workers=1)[task].reason == "not read after 0.1 s of processor time"
+
+
 @pytest.mark.parametrize(
     ("data", "path", "words"),
     [
