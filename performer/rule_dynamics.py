@@ -2,7 +2,8 @@
 
 Sources: Friberg, Bresin & Sundberg (2006) for phrase arch, high-loud, duration contrast and harmonic charge; Todd,
 "The dynamics of dynamics" (1992), for loudness that rises and falls with the phrase; Goebl, "Melody lead in piano
-performance" (2001), for the melody that is struck harder than its chord.
+performance" (2001), for the melody that is struck harder than its chord. Melody (12 over
+the rest), metre (little) and high-loud (5 an octave) are near what regression finds in performances by pianists.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ ACCENTS = {"marcato": 16.0, "strong": 16.0, "accent": 11.0, "tenuto": 3.0}
 PHRASE_ARCH = (5.0, 7.0)  # softer at a phrase's start and end than at its height
 SECTION_ARCH = (2.0, 4.0)
 ARCH_TURN = 0.6
-METRE = {1.0: 4.0, 0.75: 2.5, 0.5: 1.0, 0.25: -1.0, 0.125: -2.5}
+METRE = {1.0: 2.0, 0.75: 1.2, 0.5: 0.5, 0.25: -0.5, 0.125: -1.0}
 MELODY, INNER, BASS = 5.0, -9.0, -4.0
-PER_OCTAVE = 3.0  # high-loud
-SHORT_NOTE = -3.0  # a note of no length; nothing from 0.4 s on
+PER_OCTAVE = 5.0  # high-loud
+SHORT_NOTE = -1.5  # a note of no length; nothing from 0.4 s on
 GRACE = -8.0
 CHARGE = 1.2  # a unit of harmonic charge
 ONSET_NOISE, NOTE_NOISE = 2.2, 1.3

@@ -23,8 +23,8 @@ from performer.rule_score import NoteArrays
 DEFAULT_QPM = 100.0
 RITARD_Q = 3.0  # curvature that listeners preferred
 RITARD_W = 0.5  # tempo at the last note, of the piece's tempo
-PHRASE_ARCH = (0.03, 0.09)  # how much slower a phrase starts and ends than its middle
-SECTION_ARCH = (0.015, 0.06)
+PHRASE_ARCH = (0.04, 0.11)  # how much slower a phrase starts and ends than its middle
+SECTION_ARCH = (0.02, 0.07)
 ARCH_TURN = 0.45  # where between start and end the arch is fastest
 FERMATA = 0.65  # of the written length is added
 FERMATA_MOST_SEC = 2.5

@@ -23,7 +23,8 @@ SHORTEST_SEC = 0.008
 # Sounding part of the written length. KTH: staccato about half, non-legato a little detached.
 SIGNS = (("staccatissimo", 0.3), ("detached", 0.75), ("portato", 0.75), ("staccato", 0.5), ("spiccato", 0.5))
 DETACHED = 0.03
-REPEATED = 0.14  # of a repeated note's length is silence (KTH repetition articulation)
+ACCOMPANIMENT = 0.15  # more detached than the melody; not where three or more equal parts sing
+REPEATED = 0.16  # of a repeated note's length is silence (KTH repetition articulation)
 SLUR_OVERLAP_SEC = 0.02
 PHRASE_END = 0.12
 SHORT_CONTRAST = 0.06  # short notes are played shorter still (KTH duration contrast)
@@ -107,7 +108,8 @@ def ends(
     """Seconds at which each key is let go: by its signs, slurs, repetition and the phrase's end."""
     nominal = times.end(notes.end)
     length = nominal - times.start(notes.onset)
-    ratio = 1 - expression * (DETACHED + SHORT_CONTRAST * (1 - length / 0.4).clip(0, 1))
+    under = ACCOMPANIMENT * ~notes.melody if len(np.unique(notes.part)) < 3 else 0.0
+    ratio = 1 - expression * (DETACHED + under + SHORT_CONTRAST * (1 - length / 0.4).clip(0, 1))
     slurred, closing = _slurs(score, notes)
     ratio[slurred] = 1.0
     for span in phrases:
