@@ -256,6 +256,9 @@ class _Space:
             weights = np.where(self.mask(before.pcs[3:])[:, None] & ~falls, 0.0, weights)
         if self.lead in before.pcs and before.pcs != place.pcs:  # the leading tone rises when its chord moves on
             weights = np.where(self.mask((self.lead,))[:, None] & (self.rise != 1), weights * 0.1, weights)
+        altered = tuple(pc for pc in before.pcs if pc not in self.wish.key.scale and pc != self.lead)
+        if altered and before.pcs != place.pcs:  # an altered note goes on by step when its chord resolves
+            weights = np.where(self.mask(altered)[:, None] & ~self.step, weights * 0.03, weights)
         return np.where(self.augmented, 0.0, weights)
 
 
