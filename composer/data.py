@@ -62,6 +62,19 @@ class Batches:
             yield self.batch(index)
 
 
+class FixedBatches:
+    """The same batches each time. (Lightning takes a plain list for several loaders.)"""
+
+    def __init__(self, batches: Sequence[Frames]) -> None:
+        self.batches = tuple(batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Frames]:
+        return iter(self.batches)
+
+
 class ComposerData(pl.LightningDataModule):
     """Batches of windows; a fresh, reproducible set for each epoch and process.
 
@@ -98,11 +111,11 @@ class ComposerData(pl.LightningDataModule):
             self.train, self.config, seed=self.seed, epoch=epoch, count=self.epoch_steps, rank=rank, world=world
         )
 
-    def val_dataloader(self) -> list[Frames]:
+    def val_dataloader(self) -> FixedBatches:
         """Fixed windows: the first steps of every valid piece with all conditions."""
         _, rank, world = self._place()
         windows: list[Window] = [planned_window(e, 0, self.valid_steps) for e in self.valid][rank::world]
         size = self.config.batch
         batches = [windows[i : i + size] for i in range(0, len(windows), size)]
         # The same generator each time: the crop must not move a figure from one validation to the next.
-        return [collate(b, *crop_windows(np.random.default_rng(0), b)) for b in batches]
+        return FixedBatches([collate(b, *crop_windows(np.random.default_rng(0), b)) for b in batches])
