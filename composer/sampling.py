@@ -73,8 +73,8 @@ class BiaxialComposer:
         WeightsError: missing, damaged, or not of this network.
     """
 
-    def __init__(self, weights: Path | None = None, *, config: SamplingConfig | None = None) -> None:
-        path = SHIPPED if weights is None else weights
+    def __init__(self, weights: str | Path | None = None, *, config: SamplingConfig | None = None) -> None:
+        path = SHIPPED if weights is None else Path(weights)
         tensors, about = load_weights(path)
         self.about = about
         self.network = BiaxialNetwork(NetworkConfig.from_dict(about["network"]))
