@@ -14,6 +14,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ def build(settings: Settings, layer: str) -> Any:
     if kind.__module__.partition(".")[0] not in TARGET_ROOTS:
         raise RequestError(f"{layer}: {target} is a class of {kind.__module__}, which a config may not name")
     try:
-        return hydra.utils.instantiate(settings[layer])
+        weights = settings[layer].get("weights")
+        return hydra.utils.instantiate(settings[layer], **({"weights": Path(weights)} if weights else {}))
     except InstantiationException as error:
         raise error.__cause__ or error from None
 
@@ -90,8 +92,6 @@ def finish(settings: Settings, seed: int, layers: Settings, score: Any, plan: An
 
 def generate(settings: Settings) -> None:
     """Plans, composes, performs and renders `count` pieces."""
-    if settings["score_file"] is not None:
-        raise RequestError("score_file= needs task=perform; task=generate writes its own score")
     layers = {layer: build(settings, layer) for layer in ("planner", "composer", "performer")}
     for seed in range(settings["seed"], settings["seed"] + settings["count"]):
         with stage("plan") as remarks:
@@ -132,6 +132,7 @@ def perform(settings: Settings) -> None:
     layers = {"performer": build(settings, "performer")}
     with stage("read") as remarks:
         score = read_score(source)
+        score = replace(score, title=settings["title"] or score.title)
         remarks.append(f"{len(score.notes)} notes, {len(score.bars)} bars")
     finish(settings, seed, layers, score, read_plan(Path(plan_file)) if plan_file else None, name)
 

@@ -32,6 +32,7 @@ TARGET_ROOTS = frozenset(
         *("pytorch_lightning", "torch"),
     )
 )
+SWEEP_FLAGS = ("-m", "--multirun")
 AUDIO_FORMATS = ("none", "wav", "flac", "ogg", "mp3")
 SYNTHS = ("piano", "fluidsynth")
 # Lowest and highest value of each number, whole where the lowest is an int.
@@ -43,12 +44,18 @@ NUMBERS: dict[str, tuple[float, float]] = {
     "tempo": (20.0, 400.0),
     "temperature": (0.01, 10.0),
 }
+# Keys that a task has no use for; to set one and have it ignored would be a surprise.
+IDLE_KEYS = {
+    "generate": ("score_file",),
+    "plan": ("score_file", "soundfont"),
+    "perform": ("form", "key", "meter", "bars", "tempo", "style", "ensemble", "theme"),
+}
 _SWEEP_FUNCTION = re.compile(r"(choice|range|glob|interval|shuffle|sort)\(.*\)")
 
 
 def is_sweep(arguments: Sequence[str]) -> bool:
     """True where the command line asks for several runs (`-m`)."""
-    return any(a in ("-m", "--multirun") for a in arguments)
+    return any(a in SWEEP_FLAGS for a in arguments)
 
 
 def _quote(value: str) -> str:
@@ -79,9 +86,13 @@ def quote_argument(argument: str, *, sweep: bool) -> str:
 
 
 def hydra_arguments(arguments: Sequence[str]) -> list[str]:
-    """The command line as Hydra must see it for the user's words to mean what they say."""
+    """The command line as Hydra must see it for the user's words to mean what they say.
+
+    `-m` may stand anywhere; Hydra's parser wants it before the first key.
+    """
     sweep = is_sweep(arguments)
-    return [quote_argument(a, sweep=sweep) for a in arguments]
+    rest = [quote_argument(a, sweep=sweep) for a in arguments if a not in SWEEP_FLAGS]
+    return ["-m", *rest] if sweep else rest
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
@@ -190,6 +201,10 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     for key in sorted(TEXT_KEYS - {"data.path"}):
         if not isinstance(settings.get(key), (str, type(None))):
             raise RequestError(f"{key}={settings[key]} is not text")
+    task = settings["task"]["name"]
+    for key in IDLE_KEYS.get(task, ()):
+        if settings[key] is not None:
+            raise RequestError(f"{key}={settings[key]} has no meaning for task={task}")
     if settings["synth"] == "fluidsynth" and not settings["soundfont"]:
         raise RequestError("synth=fluidsynth needs soundfont=FILE.sf2")
     if settings["soundfont"] and settings["synth"] != "fluidsynth":

@@ -27,6 +27,8 @@ PIECE_FILES = (
 )
 # The packages whose versions decide the bytes of a piece.
 PACKAGES = ("ritornello", "numpy", "scipy", "music21", "partitura", "symusic", "mido", "soundfile", "torch")
+# What a piece keeps of the JSON beside the weights that wrote it.
+ABOUT_KEYS = ("kind", "sha256", "licence", "trained_on", "steps")
 MAX_SLUG = 60
 
 
@@ -97,7 +99,7 @@ def provenance(request: Mapping[str, Any], seed: int, layers: Mapping[str, objec
 
     Args:
         request: the settings; nested ones, those that are None and those about places are left out.
-        layers: by name; a layer with weights tells their hash, licence and origin in its attribute `provenance`.
+        layers: by name; a layer with weights has their JSON in its attribute `about`, of which `ABOUT_KEYS` are kept.
     """
     versions: dict[str, str] = {}
     for package in PACKAGES:
@@ -105,10 +107,13 @@ def provenance(request: Mapping[str, Any], seed: int, layers: Mapping[str, objec
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    described = {
-        name: {"class": f"{type(layer).__module__}.{type(layer).__qualname__}", **getattr(layer, "provenance", {})}
-        for name, layer in layers.items()
-    }
+    described: dict[str, Any] = {}
+    for name, layer in layers.items():
+        about = getattr(layer, "about", {})
+        known = {key: about[key] for key in ABOUT_KEYS if key in about}
+        described[name] = {"class": f"{type(layer).__module__}.{type(layer).__qualname__}"} | (
+            {"weights": known} if known else {}
+        )
     places = ("out", "cache_dir", "workers")  # where it was made does not matter to what it is
     wishes = {k: v for k, v in request.items() if v is not None and not isinstance(v, Mapping) and k not in places}
     return {"seed": seed, "request": wishes, "layers": described, "versions": versions}

@@ -105,7 +105,7 @@ def test_home_is_expanded_in_paths_only(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_sweeps_split_at_commas_and_quote_each_value() -> None:
-    given_arguments = ["-m", "seed=0,1", "form=rondo,A8 B8:V", "title=choice(a,b)"]
+    given_arguments = ["seed=0,1", "-m", "form=rondo,A8 B8:V", "title=choice(a,b)"]
     assert hydra_arguments(given_arguments) == ["-m", "seed=0,1", "form='rondo','A8 B8:V'", "title=choice(a,b)"]
     sweep = OverridesParser.create().parse_override("form='rondo','A8 B8:V'")
     assert sweep.is_sweep_override()
