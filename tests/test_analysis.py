@@ -115,7 +115,7 @@ def test_chords_are_gapless_in_silence_and_odd_bars() -> None:
     assert bar_returns(empty) == (None, None)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.lists(st.lists(st.integers(48, 79), min_size=2, max_size=4), min_size=4, max_size=8), st.integers(1, 11))
 def test_analysis_moves_with_transposition(pitches: list[list[int]], shift: int) -> None:
     def make(by: int) -> Score:

@@ -7,6 +7,7 @@ Form" (1998), save that any dominant-tonic close that is not perfect counts as i
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from music.analysis.chords import extract_chords
@@ -73,6 +74,7 @@ def find_cadence(score: Score, end_div: int, key: Key, *, chords: Sequence[Chord
     """
     chords = extract_chords(score) if chords is None else chords
     reach = 2 * score.meter_at(max(0, end_div - 1)).bar_div + DIVS_PER_QUARTER
-    near = [c for c in chords if c.onset_div < end_div and c.onset_div + c.duration_div > end_div - reach]
+    first = bisect_right(chords, end_div - reach, key=lambda c: c.onset_div + c.duration_div)
+    near = chords[first : bisect_left(chords, end_div, key=lambda c: c.onset_div)]
     line = melody_line(score, max(0, end_div - reach), end_div)
     return classify_cadence(near, key, line[-1].pitch % 12 if line else None)

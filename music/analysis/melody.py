@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import replace
 from itertools import groupby
 
@@ -12,7 +13,9 @@ _RIGHT_HAND = 1
 
 def melody_notes(score: Score, start_div: int, end_div: int) -> list[Note]:
     """Notes that begin in the passage and may carry its melody: the highest part's, or the right hand's."""
-    notes = [n for n in score.notes if start_div <= n.onset_div < end_div and n.duration_div > 0]
+    first = bisect_left(score.notes, start_div, key=lambda n: n.onset_div)
+    last = bisect_left(score.notes, end_div, lo=first, key=lambda n: n.onset_div)
+    notes = [n for n in score.notes[first:last] if n.duration_div > 0]
     by_part: dict[int, list[int]] = {}
     for note in notes:
         by_part.setdefault(note.part, []).append(note.pitch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +10,8 @@ from jaxtyping import Float, Int
 
 from music.analysis.arrays import note_arrays
 from music.analysis.bars import metric_shifts, whole_bars
+from music.analysis.cadence import classify_cadence
+from music.analysis.chords import Harmony, analyse_harmony
 from music.analysis.melody import melody_line
 from music.score import Note, Score
 from music.time import DIVS_PER_QUARTER
@@ -21,14 +24,20 @@ TOGETHER = 2.4
 STRONG = 0.4
 SAME_PHASE = 1.5
 FIRST_PHASE = 0.5
+CADENCE = {"PAC": 1.5, "IAC": 0.8, "HC": 0.6, "DC": 0.4}
 BOUNDARY_COST = 3.2
 LENGTH_BONUS = {1: -3.5, 2: 1.5, 3: 0.1, 4: 1.6, 8: 0.5}
 MAX_PHRASE_BARS = 10
 
 
-def phrase_ends(score: Score) -> tuple[int, ...]:
-    """Ends of the phrases in divisions (each the onset of the next phrase; the last is the score's end)."""
-    return fermata_ends(score) or infer_phrase_ends(score)
+def phrase_ends(score: Score, *, harmony: Harmony | None = None) -> tuple[int, ...]:
+    """Ends of the phrases in divisions (each the onset of the next phrase; the last is the score's end).
+
+    Args:
+        score: the piece.
+        harmony: its keys and chords where they are at hand; used where there are no fermatas.
+    """
+    return fermata_ends(score) or infer_phrase_ends(score, harmony=harmony)
 
 
 def fermata_ends(score: Score) -> tuple[int, ...]:
@@ -81,12 +90,31 @@ def boundary_strength(score: Score, line: tuple[Note, ...]) -> Float[np.ndarray,
     return LONG_NOTE * long + REST * np.clip(rest, 0, 1) + TOGETHER * together * (long > 0) + STRONG * strong
 
 
-def infer_phrase_ends(score: Score) -> tuple[int, ...]:
-    """Phrase ends without fermatas: the best division by boundary strength, usual lengths and equal upbeats."""
+def cadence_strength(score: Score, line: tuple[Note, ...], harmony: Harmony) -> Float[np.ndarray, " notes"]:
+    """How strongly the chords under each melody note close a phrase on it: by the cadence that it would make."""
+    onsets = [c.onset_div for c in harmony.chords]
+    changes = [k.onset_div for k in harmony.keys]
+    following = [*(n.onset_div for n in line[1:]), score.end_div]
+    result = np.zeros(len(line))
+    for index, (note, end) in enumerate(zip(line, following, strict=True)):
+        place = bisect_left(onsets, end)
+        key = harmony.keys[max(0, bisect_left(changes, end) - 1)].key
+        cadence = classify_cadence(harmony.chords[max(0, place - 6) : place], key, note.pitch % 12)
+        result[index] = CADENCE[cadence] if cadence else 0.0
+    return result
+
+
+def infer_phrase_ends(score: Score, *, harmony: Harmony | None = None) -> tuple[int, ...]:
+    """Phrase ends without fermatas: the best division by boundary strength, cadences, usual lengths, equal upbeats.
+
+    Args:
+        score: the piece.
+        harmony: its keys and chords; None: found here.
+    """
     line = melody_line(score, 0, score.end_div)
     if len(line) < 2:
         return (score.end_div,)
-    strength = boundary_strength(score, line)
+    strength = boundary_strength(score, line) + cadence_strength(score, line, harmony or analyse_harmony(score))
     starts = np.append([n.onset_div for n in line], score.end_div)
     place, phase = _bar_position(score, starts)
     count = len(line)

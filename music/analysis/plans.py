@@ -33,14 +33,14 @@ MAX_THEME_BARS = 4
 
 @dataclass(frozen=True)
 class _Analysis:
-    """What the parts of a plan are read from; `ends` are phrase ends in divisions, `bounds` the same in plan bars."""
+    """What the parts of a plan are read from: `bounds` are phrase bounds in plan bars, `ends` their true onsets."""
 
     score: Score
     bars: PlanBars
     notes: NoteArrays
     keys: tuple[KeyChange, ...]
     chords: tuple[Chord, ...]
-    ends: tuple[int, ...]
+    ends: dict[int, int]
     bounds: tuple[int, ...]
     products: BarProducts
 
@@ -60,10 +60,11 @@ def plan_of_score(score: Score, *, style: str = "", ensemble: str = "satb") -> P
     notes = note_arrays(score)
     harmony = analyse_harmony(score)
     keys = harmony.keys
-    ends = phrase_ends(score)
+    ends = phrase_ends(score, harmony=harmony)
     spans = [(bars.onset_div(i), min(bars.onset_div(i + 1), score.end_div)) for i in range(bars.bars)]
-    bounds = tuple(sorted({0, bars.bars, *(bars.nearest_bar(e) for e in ends)}))
-    analysis = _Analysis(score, bars, notes, keys, harmony.chords, ends, bounds, bar_products(score, tuple(spans)))
+    true_ends = {bars.nearest_bar(e): e for e in ends}  # where two fall on one bar line, the later
+    bounds = tuple(sorted({0, bars.bars, *true_ends}))
+    analysis = _Analysis(score, bars, notes, keys, harmony.chords, true_ends, bounds, bar_products(score, tuple(spans)))
     names = {
         bars.nearest_bar(m.onset_div): m.label for m in score.sections if re.fullmatch(r"[A-Z]'*", m.label) is not None
     }
@@ -86,13 +87,16 @@ def plan_of_score(score: Score, *, style: str = "", ensemble: str = "satb") -> P
 
 
 def home_key(keys: tuple[KeyChange, ...], end_div: int) -> Key:
-    """The key of a whole piece: the one with most time, where the last key and the first have a head start."""
+    """The key of a whole piece: the one with most time, where the last one has a head start.
+
+    The head start is a fifth of the piece, but no more than three times what the last key lasts: a final major chord
+    in minor is not the home key.
+    """
     weight: dict[Key, float] = {}
     onsets = [k.onset_div for k in keys] + [end_div]
     for change, (start, end) in zip(keys, pairwise(onsets), strict=True):
         weight[change.key] = weight.get(change.key, 0.0) + (end - start)
-    weight[keys[-1].key] += 0.5 * end_div
-    weight[keys[0].key] += 0.2 * end_div
+    weight[keys[-1].key] += min(0.2 * end_div, 3.0 * (end_div - keys[-1].onset_div))
     return max(weight, key=lambda k: weight[k])
 
 
@@ -165,8 +169,7 @@ def _phrases(analysis: _Analysis, span: SectionSpan, key: Key) -> tuple[Phrase, 
 
 def _cadence(analysis: _Analysis, bound: int, key: Key) -> str | None:
     """The cadence at a phrase bound, read at the phrase's true end in the local key, else in the section's."""
-    true_ends = [e for e in analysis.ends if analysis.bars.nearest_bar(e) == bound]
-    end = true_ends[-1] if true_ends else min(analysis.bars.onset_div(bound), analysis.score.end_div)
+    end = analysis.ends.get(bound, min(analysis.bars.onset_div(bound), analysis.score.end_div))
     local = next((k.key for k in reversed(analysis.keys) if k.onset_div < end), key)
     found = find_cadence(analysis.score, end, local, chords=analysis.chords)
     return found or find_cadence(analysis.score, end, key, chords=analysis.chords)
@@ -208,8 +211,7 @@ def _themes(analysis: _Analysis, spans: list[SectionSpan]) -> tuple[Theme, ...]:
         length = phrase if 2 <= phrase <= MAX_THEME_BARS else min(MAX_THEME_BARS, span.bars)
         begin = _true_start(analysis, span.start)
         end = analysis.bars.onset_div(span.start + length)
-        nearest = [e for e in analysis.ends if analysis.bars.nearest_bar(e) == span.start + length and e < end]
-        end = min(nearest[-1] if nearest else end, analysis.score.end_div)
+        end = min(end, analysis.ends.get(span.start + length, end), analysis.score.end_div)
         line = melody_line(analysis.score, begin, end)
         notes = tuple(PlanNote(n.onset_div - start, n.duration_div, n.pitch) for n in line)
         if notes:
@@ -223,8 +225,7 @@ def _true_start(analysis: _Analysis, bar: int) -> int:
     start = analysis.bars.onset_div(bar)
     if bar == 0:
         return 0
-    before = [e for e in analysis.ends if analysis.bars.nearest_bar(e) == bar and e <= start]
-    return before[-1] if before else start
+    return min(start, analysis.ends.get(bar, start))
 
 
 def bar_of_onsets(score: Score, onsets: np.ndarray) -> np.ndarray:

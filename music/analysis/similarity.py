@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from music.analysis.arrays import NoteArrays, note_arrays
 from music.score import Score
@@ -55,16 +55,18 @@ def onset_roll(notes: NoteArrays, start_div: int, end_div: int) -> Float[np.ndar
 
 
 def _products(
-    left: Float[np.ndarray, "rows steps pitches"], right: Float[np.ndarray, "columns steps pitches"]
+    left: Float[np.ndarray, "rows steps pitches"],
+    right: Float[np.ndarray, "columns steps pitches"],
+    shifts: Int[np.ndarray, " transpositions"] = TRANSPOSITIONS,
 ) -> Float[np.ndarray, "transpositions rows columns"]:
-    """Inner products of every left roll with every right roll moved by each of `TRANSPOSITIONS`."""
+    """Inner products of every left roll with every right roll moved by each of `shifts`."""
     steps, pitches = left.shape[1:]
     pad = MAX_TRANSPOSITION
     wide = np.zeros((len(right), steps, pitches + 2 * pad), dtype=np.float32)
     wide[:, :, pad : pad + pitches] = right
     flat = left.reshape(len(left), -1)
-    out = np.empty((len(TRANSPOSITIONS), len(left), len(right)), dtype=np.float32)
-    for row, shift in enumerate(TRANSPOSITIONS):
+    out = np.empty((len(shifts), len(left), len(right)), dtype=np.float32)
+    for row, shift in enumerate(shifts.tolist()):
         moved = wide[:, :, pad - shift : pad - shift + pitches]
         out[row] = flat @ moved.reshape(len(right), -1).T
     return out
@@ -149,7 +151,10 @@ def bar_products(score: Score, spans: tuple[tuple[int, int], ...] | None = None)
     blurred = rolls.copy()
     blurred[:, 1:] = np.maximum(blurred[:, 1:], _BLUR * rolls[:, :-1])
     blurred[:, :-1] = np.maximum(blurred[:, :-1], _BLUR * rolls[:, 1:])
-    return BarProducts(_products(blurred, blurred), np.square(blurred).sum(axis=(1, 2)))
+    # a with b moved up is b with a moved down: half of the products are the other half, transposed.
+    down = _products(blurred, blurred, TRANSPOSITIONS[TRANSPOSITIONS <= 0])
+    up = down[:-1][::-1].transpose(0, 2, 1)
+    return BarProducts(np.concatenate([down, up]), np.square(blurred).sum(axis=(1, 2)))
 
 
 def bar_returns(score: Score, *, window_bars: int = 2, threshold: float = 0.5) -> tuple[Return | None, ...]:
