@@ -1,0 +1,144 @@
+"""A piece's folder: complete or not there, and never at the cost of somebody else's file."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from music.errors import FileError
+from render.console import flatten, show_figures, stage
+from render.folder import check_folder, new_folder, provenance, slug
+
+
+def fill(folder: Path, **files: str) -> None:
+    with new_folder(folder) as place:
+        for name, text in files.items():
+            (place / name.replace("_", ".")).write_text(text)
+
+
+def half_fill(folder: Path) -> None:
+    with new_folder(folder) as place:
+        (place / "plan.json").write_text("half")
+        raise ZeroDivisionError
+
+
+def test_files_appear_when_the_block_ends(tmp_path: Path) -> None:
+    final = tmp_path / "a" / "b"
+    with new_folder(final) as place:
+        (place / "plan.json").write_text("{}")
+        assert not final.exists()
+        assert place.parent == final.parent, "the same disk, so that moving is renaming"
+    assert [p.name for p in final.iterdir()] == ["plan.json"]
+    assert [p.name for p in final.parent.iterdir()] == ["b"]
+
+
+def test_a_new_piece_replaces_the_old_one_and_nothing_else(tmp_path: Path) -> None:
+    final = tmp_path / "piece"
+    fill(final, plan_json="old", piece_flac="old sound", roll_png="old")
+    (final / "notes.txt").write_text("mine")
+    (final / "takes").mkdir()
+    fill(final, plan_json="new", piece_ogg="new sound")
+    found = {p.name: p.read_text() for p in final.iterdir() if p.is_file()}
+    assert found == {"plan.json": "new", "piece.ogg": "new sound", "notes.txt": "mine"}
+    assert (final / "takes").is_dir()
+
+
+def test_an_error_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    final = tmp_path / "piece"
+    fill(final, plan_json="old")
+    for folder in (final, tmp_path / "deep" / "er" / "piece"):
+        with pytest.raises(ZeroDivisionError):
+            half_fill(folder)
+    assert [p.name for p in tmp_path.iterdir()] == ["piece"]
+    assert (final / "plan.json").read_text() == "old"
+
+
+def test_a_file_in_the_way_is_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for folder in (tmp_path / "file", tmp_path / "file" / "piece"):
+        with pytest.raises(FileError, match="is not a folder"):
+            check_folder(folder)
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FileError, match="is not a folder"):
+        check_folder(tmp_path / "link")
+    check_folder(tmp_path / "new" / "piece")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+    with pytest.raises(FileError, match="cannot be written"):
+        check_folder(locked / "piece")
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("Rondo in G major", "rondo-in-g-major"),
+        ("Menuett: f♯ & Trio!", "menuett-f-sharp-trio"),
+        ("Zwei Stücke", "zwei-stucke"),
+        ("../../etc/passwd", "etc-passwd"),
+        ("春の海", "piece"),
+        ("", "piece"),
+    ],
+)
+def test_titles_become_file_names(title: str, name: str) -> None:
+    assert slug(title) == name
+
+
+@given(st.text())
+def test_any_title_is_a_safe_name(title: str) -> None:
+    name = slug(title)
+    assert name
+    assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+    assert len(name) <= 60
+
+
+def test_provenance_keeps_wishes_and_weights_but_no_places() -> None:
+    class Learned:
+        """A layer with weights."""
+
+        about = {"sha256": "ab12", "licence": "CC0-1.0", "network": {"units": 3}}  # noqa: RUF012
+
+    settings = {
+        "form": "ABA",
+        "key": None,
+        "out": "/home/x",
+        "cache_dir": "/home/y",
+        "workers": 2,
+        "data": {"name": "z"},
+    }
+    known = provenance(settings, 7, {"composer": Learned(), "performer": object()})
+    assert known["seed"] == 7
+    assert known["request"] == {"form": "ABA"}
+    assert known["layers"]["composer"]["weights"] == {"sha256": "ab12", "licence": "CC0-1.0"}
+    assert known["layers"]["performer"] == {"class": "builtins.object"}
+    assert known["versions"]["numpy"]
+
+
+def test_figures_are_a_table_and_one_json_line(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = {"nats_per_frame": 3.14159265, "models": {"markov": {"all": 5.0}}, "pieces": 12}
+    assert list(flatten(figures)) == ["nats_per_frame", "models.markov.all", "pieces"]
+    show_figures(figures)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "nats_per_frame     3.1416"
+    assert lines[2] == "pieces             12"
+    assert json.loads(lines[-1]) == figures
+
+
+def test_a_stage_says_its_name_its_time_and_its_remarks(capsys: pytest.CaptureFixture[str]) -> None:
+    with stage("compose") as remarks:
+        remarks.append("12 notes")
+    line = capsys.readouterr().out
+    assert line.startswith("compose")
+    assert line.endswith("s  12 notes\n")
+    with pytest.raises(ZeroDivisionError), stage("render"):
+        raise ZeroDivisionError
+    assert capsys.readouterr().out == "render   \n", "an error stands on a line of its own"
