@@ -114,8 +114,13 @@ class ComposerData(pl.LightningDataModule):
     def val_dataloader(self) -> FixedBatches:
         """Fixed windows: the first steps of every valid piece with all conditions."""
         _, rank, world = self._place()
-        windows: list[Window] = [planned_window(e, 0, self.valid_steps) for e in self.valid][rank::world]
+        windows: list[Window] = [planned_window(e, 0, self.valid_steps) for e in self.valid]
         size = self.config.batch
         batches = [windows[i : i + size] for i in range(0, len(windows), size)]
-        # The same generator each time: the crop must not move a figure from one validation to the next.
-        return FixedBatches([collate(b, *crop_windows(np.random.default_rng(0), b)) for b in batches])
+        shares = []
+        for batch in batches:
+            # The same generator each time, and all processes crop alike: the crop must not move the figure.
+            lowest, width = crop_windows(np.random.default_rng(0), batch)
+            if batch[rank::world]:
+                shares.append(collate(batch[rank::world], lowest[rank::world], width))
+        return FixedBatches(shares)

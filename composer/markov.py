@@ -21,6 +21,7 @@ from composer.roll import LOWEST_PITCH, PITCHES, Roll, roll_of_score
 from music.analysis.key import key_segments
 from music.cache import default_cache_dir
 from music.corpus import load_pieces
+from music.errors import CacheError
 from music.plan import Plan
 from music.score import Score
 from music.splits import splits_sha256
@@ -147,7 +148,7 @@ class MarkovComposer:
         """The tables, learned from music21's chorales (training split) where the cache has none.
 
         Raises:
-            CacheError: the cache cannot be written.
+            CacheError: the cache cannot be written, or no chorale could be parsed.
         """
         if self._tables is None:
             self._tables = self._load_or_learn()
@@ -159,9 +160,10 @@ class MarkovComposer:
         path = folder / f"markov-chorales-{VERSION}-{splits_sha256()[:12]}.npz"
         tables = MarkovTables.load(path)
         if tables is None:
-            tables = learn_from_scores(
-                [score for _, score in load_pieces("music21_chorales", "train", cache_dir=folder)]
-            )
+            scores = [score for _, score in load_pieces("music21_chorales", "train", cache_dir=folder)]
+            if not scores:
+                raise CacheError(folder, "no chorale could be parsed into the cache; see task=prepare data=music21")
+            tables = learn_from_scores(scores)
             tables.save(path)
         return tables
 

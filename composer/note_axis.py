@@ -6,6 +6,8 @@ Torch would need some hundred small calls a frame; the loop compiled by numba ne
 
 from __future__ import annotations
 
+from typing import no_type_check
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numba import njit
@@ -18,15 +20,15 @@ from composer.network import BiaxialNetwork
 from composer.roll import LOWEST_PITCH
 
 
+@no_type_check  # the run-time type checks of the tests cannot wrap what numba compiles
 @njit(cache=True, fastmath=False)
 def _sigmoid(x: float) -> float:
     return 1.0 / (1.0 + np.exp(-x))
 
 
+@no_type_check
 @njit(cache=True, fastmath=False)
-def _cell(  # type: ignore[no-untyped-def]
-    gates, recurrent, h, c, out
-):
+def _cell(gates, recurrent, h, c, out):
     """One LSTM step in place; `gates` holds W x + b, `recurrent` is W_hh transposed, [units, 4 units]."""
     units = h.shape[0]
     for i in range(units):
@@ -41,8 +43,9 @@ def _cell(  # type: ignore[no-untyped-def]
         out[i] = h[i]
 
 
+@no_type_check
 @njit(cache=True, fastmath=False)
-def _choices(play, articulate, lowest, p, row):  # type: ignore[no-untyped-def]
+def _choices(play, articulate, lowest, p, row):
     """Features of the notes chosen below pitch p, as `composer.features.choice_features` orders them."""
     row[:] = 0.0
     for k in range(BELOW):
@@ -57,8 +60,9 @@ def _choices(play, articulate, lowest, p, row):  # type: ignore[no-untyped-def]
             row[BELOW + 13] += 0.25
 
 
+@no_type_check
 @njit(cache=True, fastmath=False)
-def _draw_frame(  # type: ignore[no-untyped-def]
+def _draw_frame(
     first,
     choice,
     recurrent_1,

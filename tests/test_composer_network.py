@@ -1,0 +1,170 @@
+"""The network looks only where it may: not at the future, not at higher notes, not at other pieces of a batch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from composer.conditions import CONTEXT_FIELDS, FIELD, GROUPS, LOOK_AHEAD
+from composer.features import (
+    AHEAD,
+    CHOICE_WIDTH,
+    LOCAL_WIDTH,
+    Frames,
+    choice_features,
+    feature_names,
+    global_blocks,
+    global_features,
+    local_features,
+)
+from composer.likelihood import piece_nats
+from composer.network import NetworkConfig, frame_nats
+from composer.note_axis import NoteAxis
+from composer.roll import LOWEST_PITCH
+from tests.composer_cases import SMALL, STYLES, made_example, made_frames, small_network
+
+STEP, PITCH = 9, 17  # the place whose logits are watched
+
+
+def _logits(frames: Frames) -> torch.Tensor:
+    with torch.no_grad():
+        return small_network()(frames)[0]
+
+
+def _flip(bits: torch.Tensor, *place: slice | int) -> torch.Tensor:
+    changed = bits.clone()
+    changed[place] = ~changed[place]
+    return changed
+
+
+def test_widths_are_the_sums_of_the_blocks() -> None:
+    frames = made_frames()
+    assert local_features(frames).shape[-1] == LOCAL_WIDTH
+    assert global_features(frames, len(STYLES)).shape[-1] == sum(global_blocks(len(STYLES)).values())
+    play = frames.play[:, 1:].float()
+    assert choice_features(play, play, frames.lowest).shape[-1] == CHOICE_WIDTH
+    assert sum(feature_names(2)["local"].values()) == LOCAL_WIDTH
+
+
+def test_the_future_of_time_moves_nothing() -> None:
+    frames = made_frames()
+    before = _logits(frames)
+    # Row STEP + 1 is the target of STEP; all later rows, and this row's higher pitches, lie ahead.
+    changed = replace(
+        frames,
+        play=_flip(frames.play, slice(None), slice(STEP + 2, None)),
+        articulate=_flip(frames.articulate, slice(None), slice(STEP + 2, None)),
+        context=frames.context.clone(),
+    )
+    changed.context[:, STEP + 1 :] = 1
+    assert torch.equal(before[:, : STEP + 1], _logits(changed)[:, : STEP + 1])
+    assert not torch.equal(before[:, STEP + 1 :], _logits(changed)[:, STEP + 1 :])
+
+
+def test_reference_and_fixed_notes_are_seen_just_so_far_ahead() -> None:
+    frames = made_frames()
+    before = _logits(frames)
+    first = STEP + max(AHEAD) + 1
+    beyond = replace(frames, reference_play=_flip(frames.reference_play, slice(None), slice(first, None)))
+    assert torch.equal(before[:, : STEP + 1], _logits(beyond)[:, : STEP + 1])
+    within = replace(frames, reference_play=_flip(frames.reference_play, slice(None), slice(STEP + 4, STEP + 5)))
+    assert not torch.equal(before[:, STEP], _logits(within)[:, STEP])
+    assert max(AHEAD) <= LOOK_AHEAD
+
+
+def test_higher_notes_of_the_frame_move_nothing() -> None:
+    frames = made_frames()
+    before = _logits(frames)
+    above = (slice(None), STEP + 1, slice(PITCH, None))
+    changed = replace(frames, play=_flip(frames.play, *above), articulate=_flip(frames.articulate, *above))
+    after = _logits(changed)
+    assert torch.equal(before[:, : STEP + 1, : PITCH + 1], after[:, : STEP + 1, : PITCH + 1])
+    assert not torch.equal(before[:, STEP, PITCH + 1 :], after[:, STEP, PITCH + 1 :])
+
+
+def test_a_lower_note_of_the_frame_does_move_a_higher_one() -> None:
+    frames = made_frames()
+    changed = replace(frames, play=_flip(frames.play, slice(None), STEP + 1, PITCH - 3))
+    assert not torch.equal(_logits(frames)[:, STEP, PITCH], _logits(changed)[:, STEP, PITCH])
+
+
+def test_other_items_of_the_batch_move_nothing() -> None:
+    frames = made_frames()
+    before = _logits(frames)
+    changed = replace(
+        frames,
+        play=_flip(frames.play, 1),
+        articulate=_flip(frames.articulate, 1),
+        reference_play=_flip(frames.reference_play, 1),
+        lowest=frames.lowest + torch.tensor([0, 5, 0]),
+    )
+    after = _logits(changed)
+    assert torch.equal(before[[0, 2]], after[[0, 2]])
+    assert not torch.equal(before[1], after[1])
+
+
+@pytest.mark.parametrize("group", sorted(GROUPS))
+def test_every_group_of_conditions_is_heard(group: str) -> None:
+    frames = made_frames()
+    context = frames.context.clone()
+    context[..., [FIELD[name] for name in GROUPS[group]]] = -1
+    if torch.equal(context, frames.context):  # concealed already by chance
+        context[..., [FIELD[name] for name in GROUPS[group]]] = 1
+    assert not torch.equal(_logits(frames), _logits(replace(frames, context=context)))
+
+
+def test_features_move_with_the_music() -> None:
+    """Moving notes, window, key and chords by the same interval leaves all but register and pitch class as it was."""
+    frames = made_frames()
+    context = frames.context.clone()
+    for name in ("key_pc", "chord_root", "chord_bass", "next_root"):
+        column = context[..., FIELD[name]]
+        context[..., FIELD[name]] = torch.where(column < 0, column, (column + 3) % 12)
+    moved = replace(frames, lowest=frames.lowest + 3, context=context)
+    start = 8 + 12  # register bumps and absolute pitch class
+    assert torch.allclose(local_features(frames)[..., start:], local_features(moved)[..., start:])
+
+
+def _step_by_step(example_seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nats of a piece by teacher forcing, and by the compiled sampler's logits one step at a time."""
+    from composer.windows import collate, planned_window
+
+    network, example = small_network(), made_example(example_seed)
+    forced = piece_nats(network, example)
+    axis = NoteAxis(network, (LOWEST_PITCH, LOWEST_PITCH + 87))
+    state, nats = None, []
+    for step in range(example.roll.steps):
+        window = planned_window(example, step, 1)
+        frames = collate([window], [LOWEST_PITCH], 88)
+        target_play, target_struck = frames.play[0, 1].numpy(), frames.articulate[0, 1].numpy()
+        # All notes set in advance: the sampler then walks through the piece itself.
+        fixed = np.where(target_struck, 3, np.where(target_play, 2, 1)).astype(np.int8)
+        with torch.no_grad():
+            hidden, state = network.along_time(network.project(frames), state)
+        play, struck, logits = axis.draw_with_logits(hidden[0, 0].numpy(), fixed, np.zeros((2, 88)), 1.0)
+        assert np.array_equal(play, target_play)
+        assert np.array_equal(struck, target_struck)
+        nats.append(float(frame_nats(torch.from_numpy(logits)[None, None], frames)[0, 0]))
+    return forced, np.array(nats)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_teacher_forcing_equals_step_by_step(seed: int) -> None:
+    forced, stepped = _step_by_step(seed)
+    assert np.abs(forced - stepped).max() < 1e-4
+
+
+def test_nats_are_those_of_independent_bits() -> None:
+    frames = made_frames()
+    logits = torch.zeros(*frames.play[:, 1:].shape, 2)
+    play = frames.play[:, 1:].sum(-1)
+    expected = (frames.play.shape[2] + play) * np.log(2.0)
+    assert torch.allclose(frame_nats(logits, frames), expected.float())
+
+
+def test_config_survives_builtins() -> None:
+    assert NetworkConfig.from_dict(SMALL.to_dict()) == SMALL
+    assert len(CONTEXT_FIELDS) == len(set(CONTEXT_FIELDS))
