@@ -14,6 +14,7 @@ from composer.markov_layout import key_move, plan_grid
 from composer.markov_tables import MarkovTables, fit_markov
 from composer.realise import StepContext, score_context
 from composer.roll import LOWEST_PITCH, PITCHES, Roll, roll_of_score
+from music.errors import CacheError
 from music.pitch import Key
 from music.plan import Plan
 from music.score import KeyChange, MeterChange, Note, Part, Score, regular_bars, sort_notes
@@ -164,6 +165,13 @@ def test_first_use_learns_and_later_use_reads(tmp_path: Path, monkeypatch: pytes
     assert first == MarkovComposer(tables=learn_from_scores([small_piece(s) for s in range(3)])).compose(
         chorale_plan(), seed=1
     )
+
+
+def test_an_empty_corpus_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("composer.markov.load_pieces", lambda *args, **kwargs: [])
+    with pytest.raises(CacheError, match="no chorale"):
+        MarkovComposer(cache_dir=tmp_path).compose(chorale_plan(), seed=1)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("plan", [piano_plan(), chorale_plan(), quartet_plan()], ids=lambda p: p.ensemble)
