@@ -22,7 +22,7 @@ VOICES_PER_STAFF = 4  # voices 1..4 are written on the upper staff, 5..8 on the 
 _BEAM = 10
 _MIDDLE = 60.0  # both hands meet at middle C where nothing else decides
 _HANDS_AT_REST = (48.0, 72.0)  # left, right, before the first note
-# Costs, tuned on 15 piano pieces with known staves (docs/decisions/voices.md).
+# Costs, chosen by hand and checked against printed staves (docs/decisions/voices.md).
 _OVER_SPAN = 40.0
 _OVER_SPAN_STEP = 6.0
 _SPAN = 0.12

@@ -312,6 +312,19 @@ def test_wide_chords_are_broken() -> None:
     assert len(broken) == sum(len(spans[s]) for s in wide)
 
 
+def test_what_a_hand_cannot_hold_is_held_by_the_pedal() -> None:
+    notes = (
+        Note("a", 0, 4 * Q, 36, 0, 2, 5, "C"),
+        Note("b", Q, Q, 62, 0, 2, 6, "D"),
+        Note("c", 0, Q, 84, 0, 1, 1, "C"),
+    )
+    score = _score([(0, 4, 60)])
+    score = Score(score.parts, sort_notes(list(notes)), score.bars, score.meters)
+    root = ElementTree.fromstring(musicxml_bytes(score))
+    assert [p.get("type") for p in root.iter("pedal")] == ["start", "stop"]
+    assert root.findall(".//arpeggiate") == []
+
+
 def test_accidentals_follow_the_signature() -> None:
     rows: Rows = [(0, 1, 66), (1, 1, 65), (2, 1, 65), (3, 1, 66), (4, 1, 66), (5, 1, 60)]
     root = ElementTree.fromstring(musicxml_bytes(_score(rows, "4/4", "G", part=Part("P1", "Flute", 73))))
