@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import os
 
+from hypothesis import settings
+
 # Before numpy and torch are imported: with several test processes more threads only get in each other's way.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 os.environ["MPLBACKEND"] = "Agg"
+
+# A property that takes a second on a busy machine is not a fault.
+settings.register_profile("ritornello", deadline=None)
+settings.load_profile("ritornello")
