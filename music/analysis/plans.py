@@ -16,9 +16,9 @@ import numpy as np
 from music.analysis.arrays import NoteArrays, note_arrays
 from music.analysis.bars import PlanBars, plan_bars
 from music.analysis.cadence import find_cadence
-from music.analysis.chords import analyse_harmony, merge_chords
+from music.analysis.chords import Harmony, analyse_harmony, merge_chords
 from music.analysis.melody import melody_line
-from music.analysis.phrases import phrase_ends
+from music.analysis.phrases import fermata_ends, infer_phrase_ends
 from music.analysis.sections import EXACT, SAME, SectionSpan, label_sections, section_bounds
 from music.analysis.similarity import BarProducts, bar_products
 from music.harmony import figure
@@ -29,17 +29,21 @@ from music.time import DIVS_PER_QUARTER
 
 DEFAULT_TEMPO = 90.0
 MAX_THEME_BARS = 4
+LONGEST_JOINED = 4  # bars; inferred phrases without a cadence are joined up to this length
 
 
 @dataclass(frozen=True)
 class _Analysis:
-    """What the parts of a plan are read from: `bounds` are phrase bounds in plan bars, `ends` their true onsets."""
+    """What the parts of a plan are read from: `bounds` are phrase bounds in plan bars, `ends` their true onsets.
+
+    `marked` says that the phrases are those of the fermatas.
+    """
 
     score: Score
     bars: PlanBars
     notes: NoteArrays
-    keys: tuple[KeyChange, ...]
-    chords: tuple[Chord, ...]
+    harmony: Harmony
+    marked: bool
     ends: dict[int, int]
     bounds: tuple[int, ...]
     products: BarProducts
@@ -56,34 +60,58 @@ def plan_of_score(score: Score, *, style: str = "", ensemble: str = "satb") -> P
     Raises:
         PlanError: the score's bars do not make a plan (`music.analysis.bars.plan_bars`), or it has no notes.
     """
-    bars = plan_bars(score)
-    notes = note_arrays(score)
-    harmony = analyse_harmony(score)
-    keys = harmony.keys
-    ends = phrase_ends(score, harmony=harmony)
-    spans = [(bars.onset_div(i), min(bars.onset_div(i + 1), score.end_div)) for i in range(bars.bars)]
-    true_ends = {bars.nearest_bar(e): e for e in ends}  # where two fall on one bar line, the later
-    bounds = tuple(sorted({0, bars.bars, *true_ends}))
-    analysis = _Analysis(score, bars, notes, keys, harmony.chords, true_ends, bounds, bar_products(score, tuple(spans)))
-    names = {
-        bars.nearest_bar(m.onset_div): m.label for m in score.sections if re.fullmatch(r"[A-Z]'*", m.label) is not None
-    }
-    marks = tuple(bars.nearest_bar(m.onset_div) for m in score.sections)
-    found = section_bounds(analysis.products, bounds, marks)
-    sections = label_sections(analysis.products, found, names)
-    themes = _themes(analysis, sections)
+    analysis = _read(score)
+    spans = _find_sections(analysis)
+    if not analysis.marked:
+        analysis = replace(analysis, bounds=_join_phrases(analysis, spans))
+    themes = _themes(analysis, spans)
     letters = {t.label for t in themes}
     return Plan(
         title=score.title,
         style=style,
         ensemble=ensemble,
-        key=home_key(keys, score.end_div),
-        meter=bars.meter,
-        pickup_div=bars.pickup_div,
+        key=home_key(analysis.harmony.keys, score.end_div),
+        meter=analysis.bars.meter,
+        pickup_div=analysis.bars.pickup_div,
         tempo_qpm=_tempo(score),
-        sections=tuple(_section(analysis, span, letters) for span in sections),
+        sections=tuple(_section(analysis, span, letters) for span in spans),
         themes=themes,
     )
+
+
+def _read(score: Score) -> _Analysis:
+    bars = plan_bars(score)
+    harmony = analyse_harmony(score)
+    marked = fermata_ends(score)
+    ends = {bars.nearest_bar(e): e for e in marked or infer_phrase_ends(score, harmony=harmony)}
+    bounds = tuple(sorted({0, bars.bars, *ends}))
+    spans = tuple((bars.onset_div(i), min(bars.onset_div(i + 1), score.end_div)) for i in range(bars.bars))
+    return _Analysis(score, bars, note_arrays(score), harmony, bool(marked), ends, bounds, bar_products(score, spans))
+
+
+def _find_sections(analysis: _Analysis) -> list[SectionSpan]:
+    """Sections of the piece; its own marks win where it has them."""
+    bars, marks = analysis.bars, analysis.score.sections
+    names = {bars.nearest_bar(m.onset_div): m.label for m in marks if re.fullmatch(r"[A-Z]'*", m.label)}
+    strong = tuple(b for b in analysis.bounds if analysis.marked or _cadence(analysis, b) is not None)
+    places = tuple(bars.nearest_bar(m.onset_div) for m in marks)
+    return label_sections(analysis.products, section_bounds(analysis.products, analysis.bounds, places, strong), names)
+
+
+def _join_phrases(analysis: _Analysis, spans: list[SectionSpan]) -> tuple[int, ...]:
+    """Phrase bounds less those that neither a cadence nor a section's end closes, where four bars at most result.
+
+    Bounds that leave a single bar go too.
+    """
+    kept = [0]
+    ends = {s.end for s in spans}
+    for here, following in pairwise(sorted({*analysis.bounds, *ends})[1:]):
+        length = following - kept[-1]
+        single = min(here - kept[-1], following - here) == 1 and length <= LONGEST_JOINED + 1
+        is_open = length <= LONGEST_JOINED and _cadence(analysis, here) is None
+        if here in ends or not (single or is_open):
+            kept.append(here)
+    return (*kept, analysis.bounds[-1])
 
 
 def home_key(keys: tuple[KeyChange, ...], end_div: int) -> Key:
@@ -107,9 +135,9 @@ def _tempo(score: Score) -> float:
 
 def _key_of(analysis: _Analysis, start_div: int, end_div: int) -> Key:
     """The key that holds for most of a stretch."""
-    onsets = [k.onset_div for k in analysis.keys] + [analysis.score.end_div]
+    onsets = [k.onset_div for k in analysis.harmony.keys] + [analysis.score.end_div]
     held: dict[Key, int] = {}
-    for change, (start, end) in zip(analysis.keys, pairwise(onsets), strict=True):
+    for change, (start, end) in zip(analysis.harmony.keys, pairwise(onsets), strict=True):
         held[change.key] = held.get(change.key, 0) + max(0, min(end, end_div) - max(start, start_div))
     return max(held, key=lambda k: held[k])
 
@@ -125,7 +153,7 @@ def _section(analysis: _Analysis, span: SectionSpan, letters: set[str]) -> Secti
         bars=span.bars,
         key=key,
         phrases=_phrases(analysis, span, key),
-        chords=section_chords(analysis.chords, start, end, key),
+        chords=section_chords(analysis.harmony.chords, start, end, key),
         theme=span.label[0] if span.label[0] in letters else None,
         source=span.source,
         variation=None if span.source is None else round(1.0 - min(1.0, span.similarity), 3),
@@ -163,16 +191,17 @@ def _phrases(analysis: _Analysis, span: SectionSpan, key: Key) -> tuple[Phrase, 
     ideas = _ideas(analysis.products, bounds)
     phrases = []
     for (start, end), idea in zip(pairwise(bounds), ideas, strict=True):
-        phrases.append(Phrase(end - start, idea, _cadence(analysis, end, key)))
+        phrases.append(Phrase(end - start, idea, _cadence(analysis, end) or _cadence(analysis, end, key)))
     return tuple(phrases)
 
 
-def _cadence(analysis: _Analysis, bound: int, key: Key) -> str | None:
-    """The cadence at a phrase bound, read at the phrase's true end in the local key, else in the section's."""
-    end = analysis.ends.get(bound, min(analysis.bars.onset_div(bound), analysis.score.end_div))
-    local = next((k.key for k in reversed(analysis.keys) if k.onset_div < end), key)
-    found = find_cadence(analysis.score, end, local, chords=analysis.chords)
-    return found or find_cadence(analysis.score, end, key, chords=analysis.chords)
+def _cadence(analysis: _Analysis, bound: int, key: Key | None = None) -> str | None:
+    """The cadence at a phrase's true end (or at its bound's bar line), in `key` or in the key before the end."""
+    bar_line = min(analysis.bars.onset_div(bound), analysis.score.end_div)
+    end = analysis.ends.get(bound, bar_line)
+    keys = analysis.harmony.keys
+    local = next((k.key for k in reversed(keys) if k.onset_div < end), keys[0].key)
+    return find_cadence(analysis.score, end, key or local, chords=analysis.harmony.chords)
 
 
 def _ideas(products: BarProducts, bounds: list[int]) -> list[str]:

@@ -19,6 +19,7 @@ SHORT_PIECE = 64  # bars; a longer piece has sections of LONG_MIN_BARS at least
 MIN_BARS = 4
 LONG_MIN_BARS = 8
 MAX_BARS = 16
+MAX_MARKED_BARS = 32
 MOST_SECTIONS = 20
 SAME = 0.55  # least likeness of a returning section
 BLOCK = 0.7  # least likeness of a returning block of phrases
@@ -54,21 +55,36 @@ def _least_bars(bars: int) -> int:
     return MIN_BARS if bars <= SHORT_PIECE else LONG_MIN_BARS
 
 
-def section_bounds(products: BarProducts, phrase_bounds: tuple[int, ...], marks: tuple[int, ...] = ()) -> list[int]:
+def section_bounds(
+    products: BarProducts,
+    phrase_bounds: tuple[int, ...],
+    marks: tuple[int, ...] = (),
+    strong: tuple[int, ...] = (),
+) -> list[int]:
     """Bar numbers where sections begin, with 0 and the piece's end.
 
     Args:
         products: of the plan's bars.
         phrase_bounds: bars where phrases begin, with 0 and the end.
-        marks: bars of known section marks; where there are any, they are the bounds.
+        marks: bars of known section marks; where there are any, they are the bounds, and only what is longer than
+            `MAX_MARKED_BARS` between them is divided.
+        strong: those phrase bounds that a cadence closes; a long stretch is divided there, if it can be.
     """
     bars = phrase_bounds[-1]
-    if marks:
-        return sorted({0, bars, *(m for m in marks if 0 < m < bars)})
     least = _least_bars(bars)
+    if marks:
+        bounds = sorted({0, bars, *(m for m in marks if 0 < m < bars)})
+        cuts = [
+            c
+            for start, end in pairwise(bounds)
+            for c in _divide(start, end, phrase_bounds, strong, least, MAX_MARKED_BARS)
+        ]
+        return sorted({*bounds, *cuts})
     bounds = _without_short(sorted({0, bars} | _return_bounds(products, phrase_bounds, least)), least)
     most = max(MAX_BARS, -(-bars // MOST_SECTIONS))
-    divided = [cut for start, end in pairwise(bounds) for cut in _divide(start, end, phrase_bounds, least, most)]
+    divided = [
+        cut for start, end in pairwise(bounds) for cut in _divide(start, end, phrase_bounds, strong, least, most)
+    ]
     return _without_short(sorted({*bounds, *divided}), least)
 
 
@@ -115,18 +131,21 @@ def _grow(
     return found
 
 
-def _divide(start: int, end: int, phrase_bounds: tuple[int, ...], least: int, most: int) -> list[int]:
-    """Bounds inside a stretch that is too long for one section."""
+def _divide(
+    start: int, end: int, phrase_bounds: tuple[int, ...], strong: tuple[int, ...], least: int, most: int
+) -> list[int]:
+    """Bounds inside a stretch that is too long for one section, at strong places where there are any."""
     if end - start <= most:
         return []
     inside = [p for p in phrase_bounds if start + least <= p <= end - least]
+    inside = [p for p in inside if p in strong] or inside
     if not inside:
         return []
     middle = (start + end) / 2
     # Sections of eight bars and multiples are the rule, so a bound eight bars in is worth a little.
     best = min(inside, key=lambda p: abs(p - middle) - 2 * ((p - start) % 8 == 0))
-    left = _divide(start, best, phrase_bounds, least, most)
-    return [*left, best, *_divide(best, end, phrase_bounds, least, most)]
+    left = _divide(start, best, phrase_bounds, strong, least, most)
+    return [*left, best, *_divide(best, end, phrase_bounds, strong, least, most)]
 
 
 def _without_short(bounds: list[int], least: int) -> list[int]:
