@@ -20,7 +20,18 @@ from music.analysis.plans import plan_of_score
 from music.analysis.similarity import bar_returns, passage_similarity
 from music.errors import PlanError
 from music.pitch import Key
-from music.score import Bar, Direction, MeterChange, Note, Part, Score, regular_bars, sort_notes
+from music.score import (
+    Bar,
+    Direction,
+    KeyChange,
+    MeterChange,
+    Note,
+    Part,
+    Score,
+    SectionMark,
+    regular_bars,
+    sort_notes,
+)
 from music.time import DIVS_PER_QUARTER, Meter
 
 Q = DIVS_PER_QUARTER
@@ -187,6 +198,45 @@ def test_phrases_are_inferred_from_long_notes() -> None:
     phrase = (60, 62, 64, 65, 67, 65, 64)
     score = line(phrase * 4, durations=(1, 1, 1, 1, 1, 1, 2) * 4)
     assert infer_phrase_ends(score) == (8 * Q, 16 * Q, 24 * Q, 32 * Q)
+
+
+def test_imperfect_cadence_and_none() -> None:
+    score = satb(((72, 67, 64, 48), (71, 67, 62, 55), (76, 67, 60, 48)))
+    assert find_cadence(score, score.end_div, Key("C")) == "IAC"  # the melody ends on the third
+    plagal = satb(((72, 67, 64, 48), (72, 69, 65, 53), (72, 67, 64, 48)))
+    assert find_cadence(plagal, plagal.end_div, Key("C")) is None
+
+
+def test_a_modulation_is_found() -> None:
+    def move(chords, by: int):
+        return tuple(tuple(p + by for p in chord) for chord in chords)
+
+    score = satb(CADENCE * 3 + move(CADENCE, 7) * 4 + CADENCE * 3, quarters=2)
+    keys = [(str(k.key), k.onset_div // (8 * Q)) for k in key_segments(score)]
+    assert [k for k, _ in keys] == ["C", "G", "C"]
+    assert abs(keys[1][1] - 3) <= 1
+    assert abs(keys[2][1] - 7) <= 1
+
+
+def test_silence_has_the_key_of_the_signature() -> None:
+    m = Meter(4, 4)
+    signed = Score((Part("P"),), (), regular_bars(m, 1), (MeterChange(0, m),), (KeyChange(0, Key("Eb")),))
+    assert estimate_key(signed, 0, 4 * Q) == Key("Eb")
+
+
+def test_enharmonic_keys_follow_the_signature() -> None:
+    score = satb(CADENCE, shift=6)
+    for name in ("F#", "Gb"):
+        signed = Score(score.parts, score.notes, score.bars, score.meters, (KeyChange(0, Key(name)),))
+        assert str(estimate_key(signed, 0, signed.end_div)) == name
+
+
+def test_section_marks_win() -> None:
+    score = satb(CADENCE * 4)
+    marks = tuple(SectionMark(4 * Q * bar, label) for bar, label in ((0, "A"), (6, "B"), (11, "A'")))
+    marked = Score(score.parts, score.notes, score.bars, score.meters, sections=marks)
+    plan = plan_of_score(marked)
+    assert [(s.label, s.bars, s.source) for s in plan.sections] == [("A", 6, None), ("B", 5, None), ("A'", 5, 0)]
 
 
 def test_split_bars_are_joined() -> None:

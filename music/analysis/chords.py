@@ -29,7 +29,7 @@ MAX_SLOTS = 8
 CHORDS = tuple((root, quality) for quality in QUALITIES for root in range(12))
 ROOT_OF = np.array([root for root, _ in CHORDS])
 QUALITY_OF = np.array([QUALITIES.index(quality) for _, quality in CHORDS])
-_PRESENT = 0.01  # quarters: less than this of a pitch class counts as missing
+PRESENT = 0.01  # quarters: less than this of a pitch class counts as missing
 
 
 def _role_templates() -> Float[np.ndarray, "4 12 chords"]:
@@ -122,7 +122,7 @@ def segment_scores(evidence: Evidence, w: ChordWeights) -> Float[np.ndarray, "sl
     result = np.full((slots, MAX_SLOTS, len(CHORDS)), -np.inf)
     for length in range(1, min(MAX_SLOTS, slots) + 1):
         first = np.arange(slots - length + 1)
-        present = (heard[first + length] - heard[first] > _PRESENT).astype(np.float64)
+        present = (heard[first + length] - heard[first] > PRESENT).astype(np.float64)
         scores = additive[first + length] - additive[first] + starts[first]
         result[first, length - 1] = scores + everything[None] - present @ missing + w.length[length - 1]
     return result
@@ -207,13 +207,20 @@ def analyse_harmony(score: Score, *, keys: tuple[KeyChange, ...] | None = None, 
     return Harmony(keys, merge_chords(chords))
 
 
+def chord_runs(
+    evidence: Evidence, segments: list[tuple[int, int, int]]
+) -> tuple[Int[np.ndarray, " runs"], Int[np.ndarray, " runs"], Float[np.ndarray, "runs 12"]]:
+    """Segments of one chord joined: first slots, indices into `CHORDS`, and what sounds (for `key.key_scores`)."""
+    runs = [next(run) for _, run in groupby(segments, key=lambda s: s[2])]
+    starts = np.array([start for start, _, _ in runs])
+    sound = np.add.reduceat(evidence.sound[:-1].sum(axis=0), starts, axis=0)
+    return starts, np.array([chord for _, _, chord in runs]), sound
+
+
 def _keys_of_segments(
     score: Score, grid: Grid, evidence: Evidence, segments: list[tuple[int, int, int]]
 ) -> tuple[KeyChange, ...]:
-    runs = [list(run) for _, run in groupby(segments, key=lambda s: s[2])]
-    starts = np.array([run[0][0] for run in runs])
-    chords = np.array([run[0][2] for run in runs])
-    sound = np.add.reduceat(evidence.sound[:-1].sum(axis=0), starts, axis=0)
+    starts, chords, sound = chord_runs(evidence, segments)
     path = chord_keys(ROOT_OF[chords], QUALITY_OF[chords], sound)
     return key_changes(score, grid.edges[starts].tolist(), path.tolist())
 

@@ -152,13 +152,13 @@ def key_changes(score: Score, onsets: list[int], path: list[int]) -> tuple[KeyCh
     return tuple(changes)
 
 
-def chord_keys(
+def key_scores(
     roots: Int[np.ndarray, " chords"],
     qualities: Int[np.ndarray, " chords"],
     sound: Float[np.ndarray, "chords 12"],
-    w: KeyWeights = KEY_WEIGHTS,
-) -> Int[np.ndarray, " chords"]:
-    """Key of each chord of a sequence (index into `ALL_KEYS`): Viterbi with learned weights.
+    w: KeyWeights,
+) -> tuple[Float[np.ndarray, "chords 24"], Float[np.ndarray, "24 24"]]:
+    """Scores of each key of `ALL_KEYS` for each chord of a sequence, and of each key after each other.
 
     Args:
         roots: pitch classes.
@@ -172,7 +172,16 @@ def chord_keys(
     rolled = np.array([np.roll(w.sound[m], t) for m, t in zip(mode, tonic, strict=True)])
     emission = w.degree[mode[None], interval, qualities[:, None]] + sound @ rolled.T
     emission[1:] += w.pair[mode[None], interval[:-1], interval[1:]]
-    return viterbi(emission, w.change[mode[:, None], mode[None], (tonic[None] - tonic[:, None]) % 12])
+    return emission, w.change[mode[:, None], mode[None], (tonic[None] - tonic[:, None]) % 12]
+
+
+def chord_keys(
+    roots: Int[np.ndarray, " chords"],
+    qualities: Int[np.ndarray, " chords"],
+    sound: Float[np.ndarray, "chords 12"],
+) -> Int[np.ndarray, " chords"]:
+    """Key of each chord of a sequence (index into `ALL_KEYS`): best path by `key_scores` with the learned weights."""
+    return viterbi(*key_scores(roots, qualities, sound, KEY_WEIGHTS))
 
 
 def key_segments(score: Score) -> tuple[KeyChange, ...]:
