@@ -112,7 +112,7 @@ class BiaxialComposer:
             for index, section in enumerate(plan.sections):
                 first, last = _section_steps(plan, index, grid)
                 _tell_section(told, drawn, plan, index, grid, self.config)
-                for step in range(first, min(last, steps)):
+                for step in range(first if index else 0, last):
                     _tell_phrase(told, drawn, plan, section, index, step, grid)
                     state = self._step(told, drawn, step, axis, state, rng)
         finally:
@@ -151,10 +151,10 @@ class _Drawn:
 
 
 def _section_steps(plan: Plan, index: int, grid: int) -> tuple[int, int]:
+    """First downbeat and end of a section; the piece's upbeat stands before the first section's downbeat."""
     unit = step_div(grid)
     start = plan.bar_onset_div(plan.first_bars[index]) // unit
-    end = start + plan.sections[index].bars * plan.meter.bar_div // unit
-    return (0 if index == 0 else start), end
+    return start, start + plan.sections[index].bars * plan.meter.bar_div // unit
 
 
 def _frames_of_step(told: Conditions, drawn: _Drawn, step: int, low: int, high: int) -> Frames:
@@ -194,7 +194,7 @@ def _tell_section(told: Conditions, drawn: _Drawn, plan: Plan, index: int, grid:
         length = min(last - first, end - start)
         _refer(told, drawn, first, start, length, _nearest(origin.key.pc, section.key.pc), STATEMENT)
     elif section.theme is not None and all(s.theme != section.theme for s in plan.sections[:index]):
-        _tell_theme(told, plan, section, first if index else plan.pickup_div // step_div(grid), grid, config)
+        _tell_theme(told, plan, section, first, grid, config)
 
 
 def _tell_theme(told: Conditions, plan: Plan, section: Section, start: int, grid: int, config: SamplingConfig) -> None:
@@ -229,9 +229,8 @@ def _tell_phrase(
     """At a phrase's start: a phrase whose idea was heard in this section before is told that phrase as a reference."""
     if section.source is not None:
         return
-    unit = step_div(grid)
-    bar_steps = plan.meter.bar_div // unit
-    start = plan.bar_onset_div(plan.first_bars[index]) // unit
+    bar_steps = plan.meter.bar_div // step_div(grid)
+    start, _ = _section_steps(plan, index, grid)
     earlier: dict[str, tuple[int, int]] = {}
     for phrase in section.phrases:
         idea, length = phrase.idea[0], phrase.bars * bar_steps
