@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 import pipeline
-from composer.markov import learn_from_scores
-from composer.markov_tables import VERSION
+from composer.markov import MarkovComposer
 from music.midi import read_midi, write_score_midi
 from music.musicxml import read_musicxml
 from music.plan_json import read_plan
@@ -31,7 +30,9 @@ Run = Callable[..., tuple[int, str, str]]
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache in which the Markov composer finds its tables, learned from a few small pieces."""
     folder = tmp_path_factory.mktemp("cache")
-    learn_from_scores([small_piece(seed) for seed in range(3)]).save(folder / f"markov-chorales-{VERSION}.npz")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("composer.markov.load_pieces", lambda *_, **__: [(None, small_piece(seed)) for seed in range(3)])
+        assert MarkovComposer(cache_dir=folder).tables.grids
     return folder
 
 
