@@ -272,7 +272,8 @@ def _written(value: np.ndarray) -> str:
     """An array as nested tuples, two decimals."""
     if value.ndim == 0:
         return f"{float(value):.2f}"
-    return "(" + ", ".join(_written(row) for row in value) + ",)"
+    rows = ", ".join(_written(row) for row in value)
+    return f"({rows})" if value.ndim == 1 else f"({rows},)"  # a last comma makes the formatter give each row a line
 
 
 def write_weights(path: Path, name: str, weights: ChordWeights | KeyWeights) -> None:
@@ -293,7 +294,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of When in Rome")
     parser.add_argument("--leave-out", type=Path, help="file of works that must not be learned from")
     parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--limit", type=int, help="only so many works")

@@ -5,7 +5,7 @@ what sounds in it (chord tones by role, likely non-chord tones weighed less, the
 chord's degree in the local key, of where in the bar it begins and of the root's step from the chord before. Dynamic
 programming finds the best segmentation exactly. The idea of segment features is that of Masada & Bunescu, "Chord
 recognition in symbolic music: a segmental CRF model" (TISMIR 2, 2019); features and weights are this project's own
-(`music/analysis/chord_weights.py`).
+(`music/analysis/chord_weights.py`, learned by `benchmarks/tune_analysis.py`).
 """
 
 from __future__ import annotations
