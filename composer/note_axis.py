@@ -76,6 +76,7 @@ def _draw_frame(
     fixed,
     draws,
     temperature,
+    least,
     play,
     articulate,
     logits,
@@ -106,7 +107,8 @@ def _draw_frame(
                 total += output[side, i] * (out2[i] + (out1[i] if residual else 0.0))
             logits[p, side] = total
         if fixed[p] == FREE:
-            play[p] = draws[0, p] < _sigmoid(logits[p, 0] / temperature)
+            chance = _sigmoid(logits[p, 0] / temperature)
+            play[p] = chance >= least and draws[0, p] < chance
             articulate[p] = play[p] and draws[1, p] < _sigmoid(logits[p, 1] / temperature)
         else:
             play[p] = fixed[p] != OFF
@@ -156,6 +158,7 @@ class NoteAxis:
         fixed: Int[ndarray, " pitches"],
         draws: Float[ndarray, "2 pitches"],
         temperature: float,
+        least: float = 0.0,
     ) -> tuple[Bool[ndarray, " pitches"], Bool[ndarray, " pitches"]]:
         """Play and articulate bits of a frame.
 
@@ -164,8 +167,9 @@ class NoteAxis:
             fixed: cells that are not free are set, not drawn.
             draws: uniform numbers, one row for play and one for articulate.
             temperature: divides the logits.
+            least: a note with a smaller chance than this does not play.
         """
-        play, articulate, _ = self.draw_with_logits(hidden, fixed, draws, temperature)
+        play, articulate, _ = self.draw_with_logits(hidden, fixed, draws, temperature, least)
         return play, articulate
 
     def draw_with_logits(
@@ -174,6 +178,7 @@ class NoteAxis:
         fixed: Int[ndarray, " pitches"],
         draws: Float[ndarray, "2 pitches"],
         temperature: float,
+        least: float = 0.0,
     ) -> tuple[Bool[ndarray, " pitches"], Bool[ndarray, " pitches"], Float[ndarray, "pitches 2"]]:
         """As `draw`, with the logits that the choices were drawn from."""
         pitches = len(hidden)
@@ -187,6 +192,7 @@ class NoteAxis:
             np.ascontiguousarray(fixed),
             draws,
             temperature,
+            least,
             play,
             articulate,
             logits,

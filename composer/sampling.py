@@ -46,12 +46,15 @@ class SamplingConfig:
 
     Args:
         temperature: divides the logits; below 1 safer, above 1 bolder.
+        least: a note with a smaller chance than this does not play: sixty pitches with a chance of a few thousandths
+            each would strike a wrong note every few steps.
         fix_themes: the theme's notes are set at the first statement of its letter, with nothing above them; otherwise
             they are only told to the net as a reference.
         returns: sections that return are told the first statement as a reference.
     """
 
-    temperature: float = 0.9
+    temperature: float = 1.0
+    least: float = 0.02
     fix_themes: bool = True
     returns: bool = True
 
@@ -134,7 +137,7 @@ class BiaxialComposer:
         hidden, state = self.network.along_time(self.network.project(frames), state)
         draws = rng.random((2, high - low))
         fixed = told.fixed[step, low:high]
-        play, articulate = axis.draw(hidden[0, 0].numpy(), fixed, draws, self.config.temperature)
+        play, articulate = axis.draw(hidden[0, 0].numpy(), fixed, draws, self.config.temperature, self.config.least)
         # A note cannot be held that did not sound before.
         articulate |= play & ~drawn.play[step, low:high]
         drawn.play[step + 1, low:high] = play
