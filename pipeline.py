@@ -153,7 +153,9 @@ def train_composer(settings: Settings) -> None:
 
     settings["out"] = settings["out"] or "runs/composer"
     logger = make_logger(settings["logger"]["kind"], settings["out"], settings["logger"]["project"], settings)
-    show_figures(train(settings, logger=logger))
+    figures = train(settings, logger=logger)
+    if os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes one speaks
+        show_figures(figures)
 
 
 def evaluate_composer(settings: Settings) -> None:
