@@ -159,8 +159,8 @@ class NoteAxis:
         draws: Float[ndarray, "2 pitches"],
         temperature: float,
         least: float = 0.0,
-    ) -> tuple[Bool[ndarray, " pitches"], Bool[ndarray, " pitches"]]:
-        """Play and articulate bits of a frame.
+    ) -> tuple[Bool[ndarray, " pitches"], Bool[ndarray, " pitches"], Float[ndarray, "pitches 2"]]:
+        """Play and articulate bits of a frame, and the logits that they were drawn from.
 
         Args:
             hidden: the time axis' output, as `BiaxialNetwork.along_time` gives it.
@@ -169,18 +169,6 @@ class NoteAxis:
             temperature: divides the logits.
             least: a note with a smaller chance than this does not play.
         """
-        play, articulate, _ = self.draw_with_logits(hidden, fixed, draws, temperature, least)
-        return play, articulate
-
-    def draw_with_logits(
-        self,
-        hidden: Float[ndarray, "pitches inputs"],
-        fixed: Int[ndarray, " pitches"],
-        draws: Float[ndarray, "2 pitches"],
-        temperature: float,
-        least: float = 0.0,
-    ) -> tuple[Bool[ndarray, " pitches"], Bool[ndarray, " pitches"], Float[ndarray, "pitches 2"]]:
-        """As `draw`, with the logits that the choices were drawn from."""
         pitches = len(hidden)
         play, articulate = np.zeros(pitches, dtype=bool), np.zeros(pitches, dtype=bool)
         logits = np.zeros((pitches, 2), dtype=np.float32)

@@ -15,6 +15,8 @@ from numpy import ndarray
 
 from composer.conditions import (
     ATTACK,
+    FIELD,
+    FREE,
     HOLD,
     LOOK_AHEAD,
     OFF,
@@ -37,6 +39,7 @@ from training.weights import fit_weights, load_weights
 
 # Sounding range by ensemble, MIDI; the net is not asked about pitches outside it.
 RANGES = {"piano": (33, 93), "satb": (40, 81), "quartet": (36, 93)}
+TRIES = 8  # draws of a downbeat that comes out silent
 SHIPPED = Path(__file__).parent / "weights" / "biaxial.safetensors"
 
 
@@ -117,7 +120,7 @@ class BiaxialComposer:
                 _tell_section(told, drawn, plan, index, grid, self.config)
                 for step in range(first if index else 0, last):
                     _tell_phrase(told, drawn, plan, section, index, step, grid)
-                    state = self._step(told, drawn, step, axis, state, rng)
+                    state = self._step(told, drawn, step, steps, axis, state, rng)
         finally:
             torch.set_num_threads(threads)
         return Roll(drawn.play[1:], drawn.articulate[1:], np.ones(steps, dtype=bool), grid)
@@ -128,6 +131,7 @@ class BiaxialComposer:
         told: Conditions,
         drawn: _Drawn,
         step: int,
+        steps: int,
         axis: NoteAxis,
         state: State | None,
         rng: np.random.Generator,
@@ -135,14 +139,56 @@ class BiaxialComposer:
         low, high = axis.columns
         frames = _frames_of_step(told, drawn, step, low, high)
         hidden, state = self.network.along_time(self.network.project(frames), state)
-        draws = rng.random((2, high - low))
+        before = drawn.play[step, low:high]
         fixed = told.fixed[step, low:high]
-        play, articulate = axis.draw(hidden[0, 0].numpy(), fixed, draws, self.config.temperature, self.config.least)
+        place = _place(told, step, steps)
+        tries = TRIES if place.starts_bar else 1
+        play, articulate, logits = self._draw(axis, hidden[0, 0].numpy(), fixed, tries, rng)
+        if not play.any():
+            play, articulate = _not_silent(play, articulate, logits, fixed, before, place)
         # A note cannot be held that did not sound before.
-        articulate |= play & ~drawn.play[step, low:high]
+        articulate |= play & ~before
         drawn.play[step + 1, low:high] = play
         drawn.articulate[step + 1, low:high] = articulate
         return state
+
+    def _draw(
+        self, axis: NoteAxis, hidden: ndarray, fixed: ndarray, tries: int, rng: np.random.Generator
+    ) -> tuple[ndarray, ndarray, ndarray]:
+        """Notes of a frame; drawn again where nothing sounds, `tries` times in all."""
+        config = self.config
+        drawn = axis.draw(hidden, fixed, rng.random((2, len(hidden))), config.temperature, config.least)
+        for _ in range(tries - 1):
+            if drawn[0].any():
+                break
+            drawn = axis.draw(hidden, fixed, rng.random((2, len(hidden))), config.temperature, config.least)
+        return drawn
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where in the piece a step lies: at a barline, in the last bar."""
+
+    starts_bar: bool
+    in_last_bar: bool
+
+
+def _place(told: Conditions, step: int, steps: int) -> _Place:
+    bar_steps = int(told.context[step, FIELD["bar_steps"]])
+    return _Place(int(told.context[step, FIELD["bar_step"]]) == 0, step >= steps - bar_steps)
+
+
+def _not_silent(
+    play: ndarray, articulate: ndarray, logits: ndarray, fixed: ndarray, before: ndarray, place: _Place
+) -> tuple[ndarray, ndarray]:
+    """What sounds where nothing was drawn: the last bar holds what it has, a downbeat takes the likeliest free note."""
+    held = before & (fixed == FREE)
+    if place.in_last_bar and held.any():
+        return held, np.zeros_like(held)
+    if place.starts_bar and (fixed == FREE).any():
+        likeliest = int(np.where(fixed == FREE, logits[:, 0], -np.inf).argmax())
+        play[likeliest] = articulate[likeliest] = True
+    return play, articulate
 
 
 @dataclass(frozen=True, eq=False)

@@ -144,7 +144,7 @@ def _step_by_step(example_seed: int) -> tuple[np.ndarray, np.ndarray]:
         fixed = np.where(target_struck, 3, np.where(target_play, 2, 1)).astype(np.int8)
         with torch.no_grad():
             hidden, state = network.along_time(network.project(frames), state)
-        play, struck, logits = axis.draw_with_logits(hidden[0, 0].numpy(), fixed, np.zeros((2, 88)), 1.0)
+        play, struck, logits = axis.draw(hidden[0, 0].numpy(), fixed, np.zeros((2, 88)), 1.0)
         assert np.array_equal(play, target_play)
         assert np.array_equal(struck, target_struck)
         nats.append(float(frame_nats(torch.from_numpy(logits)[None, None], frames)[0, 0]))
