@@ -33,10 +33,11 @@ from music.score import Bar, Direction, KeyChange, MeterChange, Note, Part, Scor
 from music.time import Meter
 
 FORMAT = 2  # of an entry's arrays and head: count up when they change
-# Modules whose code decides what a parsed file looks like, and the library that reads it, by kind of reading.
+# By kind of reading: the library that reads it, if one does, and the modules whose code decides what a parsed file
+# looks like.
 _COMMON = ("time", "pitch", "score", "corpus_read")
-PARSERS = {
-    "midi": ("symusic", (*_COMMON, "midi", "midi_clock", "midi_events", "midi_score")),
+PARSERS: dict[str, tuple[str | None, tuple[str, ...]]] = {
+    "midi": (None, (*_COMMON, "midi", "midi_clock", "midi_events", "midi_score")),
     "musicxml": ("music21", (*_COMMON, "safe_xml", "musicxml", "musicxml_check", "musicxml_read")),
 }
 BOWED_PROGRAMS = range(40, 46)  # General MIDI violin to pizzicato strings
@@ -128,7 +129,8 @@ def code_version(kind: str) -> str:
         KeyError: unknown kind.
     """
     library, modules = PARSERS[kind]
-    digest = hashlib.sha256(f"format {FORMAT}, {library} {package_version(library)}\n".encode())
+    reader = f"{library} {package_version(library)}" if library else "no library"
+    digest = hashlib.sha256(f"format {FORMAT}, {reader}\n".encode())
     for name in modules:
         text = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
         digest.update(f"{name}\n{_code_without_prose(text)}\n".encode())

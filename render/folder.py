@@ -26,7 +26,7 @@ PIECE_FILES = (
     *AUDIO_FILES,
 )
 # The packages whose versions decide the bytes of a piece.
-PACKAGES = ("ritornello", "numpy", "scipy", "music21", "partitura", "symusic", "mido", "soundfile", "torch")
+PACKAGES = ("ritornello", "numpy", "scipy", "music21", "partitura", "mido", "soundfile", "torch")
 # What a piece keeps of the JSON beside the weights that wrote it.
 ABOUT_KEYS = ("kind", "sha256", "licence", "trained_on", "steps")
 MAX_SLUG = 60
