@@ -46,7 +46,7 @@ def example_context(example: Example) -> StepContext:
     )
 
 
-def pooled(nats: Sequence[Float[ndarray, " steps"]], examples: Sequence[Example]) -> float:
+def pooled(nats: Sequence[Float[ndarray, " _"]], examples: Sequence[Example]) -> float:
     """Mean over all frames, of all pieces together, that fit the grid."""
     kept = [n[e.roll.fit] for n, e in zip(nats, examples, strict=True)]
     return float(np.concatenate(kept).mean())

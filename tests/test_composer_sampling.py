@@ -1,0 +1,115 @@
+"""The learned composer with the weights that ship: the contract, themes, returns, fixed notes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from composer.conditions import FREE
+from composer.note_axis import NoteAxis
+from composer.roll import LOWEST_PITCH
+from composer.sampling import SHIPPED, BiaxialComposer, SamplingConfig
+from music.analysis.similarity import passage_similarity
+from music.errors import RequestError, WeightsError
+from music.time import Meter
+from tests.composer_cases import small_network
+from tests.contract_composer import ComposerContract, piano_plan
+from training.weights import load_about
+
+
+@cache
+def shipped() -> BiaxialComposer:
+    return BiaxialComposer()
+
+
+class TestBiaxialComposer(ComposerContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def composer(cls) -> BiaxialComposer:
+        return shipped()
+
+
+def test_the_theme_is_heard_at_its_first_statement() -> None:
+    plan = piano_plan()
+    theme = plan.theme_of("A")
+    assert theme is not None
+    score = shipped().compose(plan, seed=3)
+    heard = {(n.onset_div, n.pitch) for n in score.notes}
+    assert {(n.onset_div + plan.pickup_div, n.pitch) for n in theme.notes} <= heard
+
+
+def test_without_fixing_the_theme_is_a_suggestion() -> None:
+    free = BiaxialComposer(config=SamplingConfig(fix_themes=False))
+    plan = piano_plan()
+    assert free.compose(plan, seed=3) != shipped().compose(plan, seed=3)
+
+
+def test_a_return_is_nearer_to_its_model_than_another_section() -> None:
+    """Over three seeds: one draw may stray."""
+    plan = piano_plan()
+    length = plan.sections[0].bars * plan.meter.bar_div
+    starts = [plan.bar_onset_div(b) for b in plan.first_bars]
+    returned, other = [], []
+    for seed in range(3):
+        score = shipped().compose(plan, seed=seed)
+        returned.append(passage_similarity(score, starts[0], starts[2], length)[0])
+        other.append(passage_similarity(score, starts[1], starts[2], length)[0])
+    assert np.mean(returned) > np.mean(other) + 0.2
+
+
+def test_without_references_a_return_is_new() -> None:
+    plan = piano_plan()
+    length = plan.sections[0].bars * plan.meter.bar_div
+    starts = [plan.bar_onset_div(b) for b in plan.first_bars]
+    plain = BiaxialComposer(config=SamplingConfig(returns=False))
+    told, untold = (
+        np.mean([passage_similarity(c.compose(plan, seed=s), starts[0], starts[2], length)[0] for s in range(2)])
+        for c in (shipped(), plain)
+    )
+    assert told > untold
+
+
+def test_a_meter_off_the_grid_is_refused() -> None:
+    plan = piano_plan()
+    odd = replace(plan, meter=Meter(7, 32), sections=tuple(replace(s, chords=()) for s in plan.sections))
+    with pytest.raises(RequestError, match="7/32"):
+        shipped().compose(odd, seed=0)
+
+
+def test_missing_weights_are_named(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="is missing"):
+        BiaxialComposer(tmp_path / "none.safetensors")
+
+
+def test_the_card_says_what_a_user_must_know() -> None:
+    about = load_about(SHIPPED)
+    assert about["licence"]
+    assert about["trained_on"]["pieces"] > 100
+    assert len(about["trained_on"]["digest"]) == 64
+    assert about["figures"]["valid_windows_nats_per_frame"] > 0
+    assert about["features"]["local"]["previous_play"] == 25
+    size = SHIPPED.stat().st_size
+    assert size < 40_000_000
+
+
+def test_fixed_cells_are_set_and_improbable_ones_left_out() -> None:
+    network = small_network()
+    axis = NoteAxis(network, (48, 71))
+    hidden = np.random.default_rng(0).normal(size=(24, network.config.time_units[-1] + 12)).astype(np.float32)
+    fixed = np.zeros(24, dtype=np.int8)
+    fixed[[3, 5, 7]] = (1, 2, 3)
+    play, struck, logits = axis.draw(hidden, fixed, np.zeros((2, 24)), 1.0, 0.0)
+    assert not play[3]
+    assert play[5]
+    assert not struck[5]
+    assert struck[7]
+    assert play[fixed == FREE].all()  # a draw of 0 takes every note …
+    likely = 1 / (1 + np.exp(-logits[:, 0])) >= 0.5
+    cut, _, _ = axis.draw(hidden, np.zeros(24, dtype=np.int8), np.zeros((2, 24)), 1.0, 0.5)
+    assert cut.sum() < 24  # … that is likely enough
+    assert likely.any()
+    assert LOWEST_PITCH + axis.columns[0] == 48
