@@ -6,6 +6,7 @@ write itself, so `out=` may name a folder that holds other things.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -30,6 +31,8 @@ PACKAGES = ("ritornello", "numpy", "scipy", "music21", "partitura", "mido", "sou
 # What a piece keeps of the JSON beside the weights that wrote it.
 ABOUT_KEYS = ("kind", "sha256", "licence", "trained_on", "steps")
 MAX_SLUG = 60
+# With less than this free, a writer's failure is put down to the full disk: not every library says so itself.
+FULL_DISK_BYTES = 2**19
 
 
 def slug(title: str) -> str:
@@ -79,6 +82,8 @@ def new_folder(folder: Path, names: tuple[str, ...] = PIECE_FILES) -> Iterator[P
         for name in set(names) - set(written):
             (folder / name).unlink(missing_ok=True)
         done = True
+    except (FileError, OSError) as error:
+        raise _as_final(error, temporary, folder) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         if not done:
@@ -87,6 +92,15 @@ def new_folder(folder: Path, names: tuple[str, ...] = PIECE_FILES) -> Iterator[P
                     parent.rmdir()
                 except OSError:
                     break
+
+
+def _as_final(error: FileError | OSError, temporary: Path, folder: Path) -> Exception:
+    """The error with the file's final name, which is the one that the user knows; a full disk is called one."""
+    path = Path(str(error.path if isinstance(error, FileError) else error.filename or folder))
+    name = folder / path.name if path.parent == temporary else path
+    if shutil.disk_usage(temporary.parent).free < FULL_DISK_BYTES or getattr(error, "errno", None) == errno.ENOSPC:
+        return FileError(name, "no space left on the disk; free some, or choose another one with out=")
+    return type(error)(name, error.reason) if isinstance(error, FileError) else error
 
 
 def write_json(data: Mapping[str, Any], path: Path) -> None:

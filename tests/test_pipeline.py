@@ -216,7 +216,7 @@ def test_unhappy_input_is_one_line_and_nothing_is_written(
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
-        (OSError(errno.ENOSPC, "No space left on device", "x/roll.png"), 2, "free some space"),
+        (OSError(errno.ENOSPC, "No space left on device", "x/roll.png"), 2, "no space left on the disk; free some"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
     ids=["full disk", "Ctrl-C"],

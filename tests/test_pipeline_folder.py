@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from music.errors import FileError
+from music.errors import FileError, MidiError
 from render.console import flatten, show_figures, stage
 from render.folder import check_folder, new_folder, provenance, slug
 
@@ -56,6 +57,20 @@ def test_an_error_leaves_everything_as_it_was(tmp_path: Path) -> None:
             half_fill(folder)
     assert [p.name for p in tmp_path.iterdir()] == ["piece"]
     assert (final / "plan.json").read_text() == "old"
+
+
+def test_errors_name_the_final_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(folder: Path) -> None:
+        with new_folder(folder) as place:
+            raise MidiError(place / "score.mid", "cannot be written")
+
+    with pytest.raises(MidiError) as caught:
+        refuse(tmp_path / "piece")
+    assert str(caught.value) == f"{tmp_path}/piece/score.mid: cannot be written"
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=100))
+    with pytest.raises(FileError, match=r"piece/score\.mid: no space left on the disk"):
+        refuse(tmp_path / "piece")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_in_the_way_is_refused_before_any_work(tmp_path: Path) -> None:
