@@ -10,7 +10,7 @@ import pytest
 from training.memory import KEEP_MEMORY, LEAST_MEMORY, keep_freed_memory
 
 
-@pytest.fixture()
+@pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str], dict[str, str]]]:
     calls: list[tuple[str, list[str], dict[str, str]]] = []
     monkeypatch.setattr(os, "execve", lambda *call: calls.append(call))

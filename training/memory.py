@@ -23,7 +23,7 @@ LEAST_MEMORY = 16_000_000_000  # bytes
 def keep_freed_memory() -> None:
     """Replaces this process by the same command with the allocator's settings, where that applies.
 
-    Does nothing on other systems than Linux with glibc, on a small machine, or where any of the settings is already made.
+    Does nothing on other systems than Linux with glibc, on a small machine, or where one of the settings is made.
     """
     applies = sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
     if (
