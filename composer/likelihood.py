@@ -17,14 +17,17 @@ from composer.roll import LOWEST_PITCH, PITCHES
 from composer.windows import Window, collate, planned_window
 
 CHUNK = 64  # steps at a time; the time axis' state is carried over
-Told = Literal["plan", "nothing"]
+Told = Literal["plan", "plan_without_reference", "nothing"]
 
 
-def _conceal(window: Window) -> Window:
+def _conceal(window: Window, told: Told) -> Window:
+    """The window without its reference, or without any condition."""
+    if told == "plan":
+        return window
     silent = np.zeros_like(window.reference_play)
     return replace(
         window,
-        context=drop_groups(window.context, tuple(GROUPS)),
+        context=drop_groups(window.context, tuple(GROUPS)) if told == "nothing" else window.context,
         reference_play=silent,
         reference_articulate=silent,
         reference_kind=np.full_like(window.reference_kind, NO_REFERENCE),
@@ -38,13 +41,14 @@ def piece_nats(network: BiaxialNetwork, example: Example, *, told: Told = "plan"
     Args:
         network: in evaluation mode.
         example: a piece.
-        told: "plan": all conditions as a planner gives them, references from earlier bars alone; "nothing": none.
+        told: "plan": all conditions as a planner gives them, references from earlier bars alone;
+            "plan_without_reference": the same without references; "nothing": none.
     """
     nats, state = [], None
     for first in range(0, example.roll.steps, CHUNK):
         steps = min(CHUNK, example.roll.steps - first)
         window = planned_window(example, first, steps)
-        window = window if told == "plan" else _conceal(window)
+        window = _conceal(window, told)
         frames = collate([window], [LOWEST_PITCH], PITCHES)
         logits, last = network(frames, state)
         carried: State = last

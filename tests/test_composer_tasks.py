@@ -70,7 +70,14 @@ def test_models_are_compared_over_the_same_frames(tmp_path: Path) -> None:
     composer = BiaxialComposer(tmp_path / "net.safetensors")
     pieces = [made_example(i) for i in range(3)]
     table = compare(make_scorers(composer, pieces), pieces, STYLES, progress=False)
-    assert set(table) == {"biaxial", "biaxial_told_nothing", "markov", "persistence", "marginal"}
+    assert set(table) == {
+        "biaxial",
+        "biaxial_without_reference",
+        "biaxial_told_nothing",
+        "markov",
+        "persistence",
+        "marginal",
+    }
     # What knows the frame before is nearer than what knows nothing. (Three pieces are too few for Markov's tables.)
     assert table["persistence"]["all"] < table["marginal"]["all"]
     assert 0 < table["markov"]["all"] < 100
