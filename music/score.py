@@ -152,7 +152,7 @@ class Score:
         _require(len(self.bars) > 0 and self.bars[0].onset_div == 0, "a score has no bar at its start")
         _require(all(b.duration_div > 0 for b in self.bars), "a bar has no duration")
         _require(all(a.end_div == b.onset_div for a, b in pairwise(self.bars)), "bars leave a gap or overlap")
-        _require(self.bars[-1].end_div <= MAX_DIV, "a score is longer than 20,000 bars")
+        _require(self.end_div <= MAX_DIV, "a score is longer than 20,000 bars")  # pyright: ignore[reportGeneralTypeIssues]
 
     def _check_notes(self) -> None:
         end, parts, previous = self.end_div, len(self.parts), (-1, -1, -1)
