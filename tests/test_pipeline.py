@@ -78,6 +78,7 @@ def test_two_processes_write_the_same_bytes_and_a_sweep_separate_folders(cache: 
     assert [p.name for p in one.iterdir()] == ["piece"], "nothing else is left in the current folder"
     assert [p.name for p in two.iterdir()] == ["out"]
     first, second = sorted((two / "out").iterdir())
+    assert first.name.startswith("000-composer-markov-form-a4-b4"), "named by what was asked for, not by places"
     assert {p.name for p in first.iterdir()} == PIECE
     for name in REPEATED:
         assert (first / name).read_bytes() == (one / "piece" / name).read_bytes(), name
