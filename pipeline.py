@@ -148,14 +148,15 @@ def prepare(settings: Settings) -> None:
 
 def train_composer(settings: Settings) -> None:
     """Trains the composer's network."""
+    from training.memory import keep_freed_memory
+
+    keep_freed_memory()  # starts the command anew, so before all else
     from composer.train import train
     from training.loggers import make_logger
 
     settings["out"] = settings["out"] or "runs/composer"
     logger = make_logger(settings["logger"]["kind"], settings["out"], settings["logger"]["project"], settings)
-    figures = train(settings, logger=logger)
-    if os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes one speaks
-        show_figures(figures)
+    show_figures(train(settings, logger=logger))
 
 
 def evaluate_composer(settings: Settings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -45,6 +45,23 @@ def _one(job: tuple[PieceEntry, Score, tuple[str, ...]]) -> tuple[list[Example],
 def _digest(entries: Sequence[PieceEntry]) -> str:
     text = "\n".join(sorted(f"{e.id} {e.sha256}" for e in entries))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def hold_out(examples: Examples) -> tuple[Examples, Examples]:
+    """A tenth of the pieces, one at least, taken out to validate with: for a folder too small to have a valid split.
+
+    Which ones depends on their names alone. A single piece is not divided.
+    """
+    works = sorted({_work(e) for e in examples.pieces}, key=lambda w: hashlib.sha256(w.encode()).hexdigest())
+    chosen = set(works[: max(1, len(works) // 10)]) if len(works) > 1 else set()
+    kept = tuple(e for e in examples.pieces if _work(e) not in chosen)
+    taken = tuple(e for e in examples.pieces if _work(e) in chosen)
+    return replace(examples, pieces=kept), replace(examples, pieces=taken, dropped=(), bars_left_out=0)
+
+
+def _work(example: Example) -> str:
+    """The piece that an example is a span of."""
+    return example.name.rpartition(":")[0]
 
 
 def load_examples(

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from pytorch_lightning.loggers import Logger
 
-from composer.corpus import load_examples
+from composer.corpus import hold_out, load_examples
 from composer.data import ComposerData
 from composer.features import feature_names
 from composer.module import ComposerModule
@@ -44,6 +44,8 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, An
     }
     train_set, styles = load_examples(corpus, "train", styles=None, **places)
     valid_set, _ = load_examples(corpus, "valid", styles=styles, **places)
+    if not valid_set.pieces:
+        train_set, valid_set = hold_out(train_set)
     if not train_set.pieces or not valid_set.pieces:
         raise RequestError(f"corpus {corpus} has {len(train_set.pieces)} pieces to train on and "
                            f"{len(valid_set.pieces)} to validate with; both are needed")  # fmt: skip
@@ -74,7 +76,7 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, An
         "parameters": parameters,
         "trained_on": {
             "corpus": corpus,
-            "pieces": len(train_set.pieces),
+            "spans": len(train_set.pieces),
             "dropped": len(train_set.dropped),
             "digest": train_set.digest,
         },
@@ -84,7 +86,8 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, An
         "figures": {"valid_windows_nats_per_frame": round(score, 4)},
     }
     weights = out / "biaxial.safetensors"
-    save_weights(weights, module.network.state_dict(), about)
+    if module.global_rank == 0:  # every process of a ddp run comes here
+        save_weights(weights, module.network.state_dict(), about)
     return {
         "parameters": parameters,
         "train_pieces": len(train_set.pieces),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -35,7 +36,9 @@ def flatten(figures: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def show_figures(figures: Mapping[str, Any]) -> None:
-    """Prints figures as a table, then as one JSON line."""
+    """Prints figures as a table, then as one JSON line; of the processes of a distributed run the first one alone."""
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        return
     flat = flatten(figures)
     width = max((len(name) for name in flat), default=0)
     for name, value in flat.items():

@@ -88,7 +88,7 @@ def test_missing_weights_are_named(tmp_path: Path) -> None:
 def test_the_card_says_what_a_user_must_know() -> None:
     about = load_about(SHIPPED)
     assert about["licence"]
-    assert about["trained_on"]["pieces"] > 100
+    assert about["trained_on"]["spans"] > 100
     assert len(about["trained_on"]["digest"]) == 64
     assert about["figures"]["valid_windows_nats_per_frame"] > 0
     assert about["features"]["local"]["previous_play"] == 25
