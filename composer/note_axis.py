@@ -77,6 +77,8 @@ def _draw_frame(
     draws,
     temperature,
     least,
+    push,
+    before,
     play,
     articulate,
     logits,
@@ -107,9 +109,11 @@ def _draw_frame(
                 total += output[side, i] * (out2[i] + (out1[i] if residual else 0.0))
             logits[p, side] = total
         if fixed[p] == FREE:
-            chance = _sigmoid(logits[p, 0] / temperature)
+            # A push towards more onsets: new notes, and striking anew what sounds.
+            begin = 0.0 if before[p] else push
+            chance = _sigmoid((logits[p, 0] + begin) / temperature)
             play[p] = chance >= least and draws[0, p] < chance
-            articulate[p] = play[p] and draws[1, p] < _sigmoid(logits[p, 1] / temperature)
+            articulate[p] = play[p] and draws[1, p] < _sigmoid((logits[p, 1] + push - begin) / temperature)
         else:
             play[p] = fixed[p] != OFF
             articulate[p] = fixed[p] == ATTACK
@@ -159,6 +163,8 @@ class NoteAxis:
         draws: Float[ndarray, "2 pitches"],
         temperature: float,
         least: float = 0.0,
+        push: float = 0.0,
+        before: Bool[ndarray, " pitches"] | None = None,
     ) -> tuple[Bool[ndarray, " pitches"], Bool[ndarray, " pitches"], Float[ndarray, "pitches 2"]]:
         """Play and articulate bits of a frame, and the logits that they were drawn from.
 
@@ -168,6 +174,8 @@ class NoteAxis:
             draws: uniform numbers, one row for play and one for articulate.
             temperature: divides the logits.
             least: a note with a smaller chance than this does not play.
+            push: added to the logits of notes that begin; below 0 for fewer onsets.
+            before: what played in the frame before; None for nothing.
         """
         pitches = len(hidden)
         play, articulate = np.zeros(pitches, dtype=bool), np.zeros(pitches, dtype=bool)
@@ -181,6 +189,8 @@ class NoteAxis:
             draws,
             temperature,
             least,
+            push,
+            np.zeros(pitches, dtype=bool) if before is None else before,
             play,
             articulate,
             logits,

@@ -39,6 +39,7 @@ from training.weights import fit_weights, load_weights
 
 # Sounding range by ensemble, MIDI; the net is not asked about pitches outside it.
 RANGES = {"piano": (33, 93), "satb": (40, 81), "quartet": (36, 93)}
+PUSH_LIMIT = 1.5  # in nats
 TRIES = 8  # draws of a downbeat that comes out silent
 SHIPPED = Path(__file__).parent / "weights" / "biaxial.safetensors"
 
@@ -51,6 +52,8 @@ class SamplingConfig:
         temperature: divides the logits; below 1 safer, above 1 bolder.
         least: a note with a smaller chance than this does not play: sixty pitches with a chance of a few thousandths
             each would strike a wrong note every few steps.
+        density_push: how strongly the density of the plan is sought: nats on a new note for a texture that lacks all of
+            its notes; 0 leaves it to the network.
         fix_themes: the theme's notes are set at the first statement of its letter, with nothing above them; otherwise
             they are only told to the net as a reference.
         returns: sections that return are told the first statement as a reference.
@@ -58,6 +61,7 @@ class SamplingConfig:
 
     temperature: float = 1.0
     least: float = 0.02
+    density_push: float = 1.0
     fix_themes: bool = True
     returns: bool = True
 
@@ -142,8 +146,18 @@ class BiaxialComposer:
         before = drawn.play[step, low:high]
         fixed = told.fixed[step, low:high]
         place = _place(told, step, steps)
-        tries = TRIES if place.starts_bar else 1
-        play, articulate, logits = self._draw(axis, hidden[0, 0].numpy(), fixed, tries, rng)
+        push = _push(told, drawn, step, self.config.density_push)
+
+        def draw() -> tuple[ndarray, ndarray, ndarray]:
+            draws = rng.random((2, high - low))
+            config = self.config
+            return axis.draw(hidden[0, 0].numpy(), fixed, draws, config.temperature, config.least, push, before)
+
+        play, articulate, logits = draw()
+        for _ in range(TRIES if place.starts_bar else 0):
+            if play.any():
+                break
+            play, articulate, logits = draw()
         if not play.any():
             play, articulate = _not_silent(play, articulate, logits, fixed, before, place)
         # A note cannot be held that did not sound before.
@@ -151,18 +165,6 @@ class BiaxialComposer:
         drawn.play[step + 1, low:high] = play
         drawn.articulate[step + 1, low:high] = articulate
         return state
-
-    def _draw(
-        self, axis: NoteAxis, hidden: ndarray, fixed: ndarray, tries: int, rng: np.random.Generator
-    ) -> tuple[ndarray, ndarray, ndarray]:
-        """Notes of a frame; drawn again where nothing sounds, `tries` times in all."""
-        config = self.config
-        drawn = axis.draw(hidden, fixed, rng.random((2, len(hidden))), config.temperature, config.least)
-        for _ in range(tries - 1):
-            if drawn[0].any():
-                break
-            drawn = axis.draw(hidden, fixed, rng.random((2, len(hidden))), config.temperature, config.least)
-        return drawn
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,23 @@ class _Place:
 def _place(told: Conditions, step: int, steps: int) -> _Place:
     bar_steps = int(told.context[step, FIELD["bar_steps"]])
     return _Place(int(told.context[step, FIELD["bar_step"]]) == 0, step >= steps - bar_steps)
+
+
+def _push(told: Conditions, drawn: _Drawn, step: int, gain: float) -> float:
+    """What the onsets of the last two bars lack of the planned density, as a push on the logits of new notes.
+
+    None in a phrase's last bar: there a cadence comes to rest, however dense the section is.
+    """
+    density = int(told.context[step, FIELD["density"]])
+    bar_steps = int(told.context[step, FIELD["bar_steps"]])
+    if density < 0 or gain == 0 or told.context[step, FIELD["phrase_left"]] <= bar_steps:
+        return 0.0
+    window = min(2 * bar_steps, step)
+    if window == 0:
+        return 0.0
+    wanted = density / 100 * window / int(told.context[step, FIELD["grid"]])
+    heard = int(drawn.articulate[step + 1 - window : step + 1].sum())
+    return float(np.clip(gain * (wanted - heard) / max(wanted, 1.0), -PUSH_LIMIT, PUSH_LIMIT))
 
 
 def _not_silent(
