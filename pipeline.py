@@ -15,6 +15,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,7 @@ from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from conf.words import (
-    TARGET_ROOTS,
-    check_settings,
-    check_targets,
-    hydra_arguments,
-    is_sweep,
-    one_line_errors,
-)
+from conf.words import TARGET_ROOTS, check_settings, check_targets, hydra_arguments, is_sweep, one_line_errors
 from music.cache import default_cache_dir
 from music.errors import RequestError
 from render.console import show_figures, stage
@@ -39,6 +33,8 @@ from render.folder import check_folder, new_folder, provenance, slug
 
 Settings = dict[str, Any]
 WISHES = ("form", "key", "meter", "bars", "tempo", "style", "ensemble", "theme", "title")
+TRAININGS = {"train_composer": "composer.train", "train_benchmark": "composer.benchmark_train"}
+MEASURES = {"evaluate_composer": "composer.evaluate", "benchmark": "composer.benchmark"}
 
 
 def build(settings: Settings, layer: str) -> Any:
@@ -146,29 +142,35 @@ def prepare(settings: Settings) -> None:
     print(report.table(), report.json_line(), sep="\n")
 
 
-def train_composer(settings: Settings) -> None:
-    """Trains the composer's network."""
+def train(settings: Settings) -> None:
+    """Trains a network."""
     from training.memory import keep_freed_memory
 
     keep_freed_memory()  # starts the command anew, so before all else
-    from composer.train import train
     from training.loggers import make_logger
 
-    settings["out"] = settings["out"] or "runs/composer"
+    name = settings["task"]["name"]
+    settings["out"] = settings["out"] or f"runs/{name.removeprefix('train_')}"
     logger = make_logger(settings["logger"]["kind"], settings["out"], settings["logger"]["project"], settings)
-    show_figures(train(settings, logger=logger))
+    show_figures(import_module(TRAININGS[name]).train(settings, logger=logger))
 
 
-def evaluate_composer(settings: Settings) -> None:
-    """Measures the composer on held-out works, beside its baselines."""
-    from composer.evaluate import evaluate
+def measure(settings: Settings) -> None:
+    """Measures a network, beside its baselines."""
+    show_figures(import_module(MEASURES[settings["task"]["name"]]).evaluate(settings))
 
-    show_figures(evaluate(settings))
+
+def evaluate_piece(settings: Settings) -> None:
+    """Measures a score, against its plan where plan_file gives one, with people's figures beside."""
+    from evaluation.piece import evaluate
+
+    print(evaluate(settings))
 
 
 TASKS: dict[str, Callable[[Settings], None]] = {
-    task.__name__: task for task in (generate, plan, perform, prepare, train_composer, evaluate_composer)
-}
+    task.__name__: task
+    for task in (generate, plan, perform, prepare, evaluate_piece)
+} | dict.fromkeys(TRAININGS, train) | dict.fromkeys(MEASURES, measure)
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")

@@ -1,0 +1,65 @@
+"""The measures of `evaluation/` on people's music: held-out chorales and quartets, written to evaluation/human.json.
+
+    python -m benchmarks.human_figures
+
+The sets' plans are inferred (`music.analysis.plans`), so only measures that say something of such a plan are taken
+with one: likeness of sections and altered bars. Roots, keys and cadences against an inferred plan would agree by
+themselves; how far the analysis agrees with people stands under `extractor`, from `python -m benchmarks.analysis
+--data WHEN_IN_ROME`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from evaluation.piece import HUMAN, evaluate_piece, structure_figures, summary
+from music.analysis.plans import plan_of_score
+from music.cache import default_cache_dir
+from music.corpus import load_pieces
+from music.errors import PlanError
+from music.score import Score
+
+SETS = ("music21_chorales", "music21_quartets")
+OF_AN_INFERRED_PLAN = ("similarity_same", "similarity_different", "altered_bars")
+EXTRACTOR = {"roots": 0.94, "section_keys": 0.869, "cadences_exact": 0.875}
+
+
+def figures_of(score: Score, ensemble: str) -> dict[str, float]:
+    """The measures that make sense of a human piece."""
+    figures = evaluate_piece(score)
+    try:
+        inferred = structure_figures(score, plan_of_score(score, ensemble=ensemble))
+    except PlanError:
+        return figures
+    taken = {name: inferred[name] for name in OF_AN_INFERRED_PLAN}
+    return {name: value for name, value in taken.items() if value is not None} | figures
+
+
+def main() -> None:
+    """Measures the held-out splits."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cache-dir", type=Path, default=default_cache_dir())
+    parser.add_argument("--splits", nargs="+", default=["valid", "test"])
+    parser.add_argument("--out", type=Path, default=HUMAN)
+    options = parser.parse_args()
+    sets = {}
+    for name in SETS:
+        pieces = [p for s in options.splits for p in load_pieces(name, s, cache_dir=options.cache_dir)]
+        rows = [figures_of(s, e.ensemble) for e, s in tqdm(pieces, name, file=sys.stderr)]
+        sets[name] = {"pieces": len(rows), "measures": summary(rows)}
+    written = {
+        "command": f"python -m benchmarks.human_figures --splits {' '.join(options.splits)}",
+        "sets": sets,
+        "extractor": EXTRACTOR,
+    }
+    options.out.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+    print(options.out)
+
+
+if __name__ == "__main__":
+    main()
