@@ -311,10 +311,27 @@ def _tell_phrase(
 
 def _refer(told: Conditions, drawn: _Drawn, first: int, source: int, length: int, semitones: int, kind: int) -> None:
     length = min(length, len(told.reference_kind) - first)
-    rows = slice(source + 1, source + 1 + length)
-    told.reference_play[first : first + length] = shift_pitches(drawn.play[rows], semitones)
-    told.reference_articulate[first : first + length] = shift_pitches(drawn.articulate[rows], semitones)
-    told.reference_kind[first : first + length] = kind
+    kept = np.flatnonzero(_same_harmony(told, first, source, length, semitones))
+    here, there = first + kept, source + 1 + kept
+    told.reference_play[here] = shift_pitches(drawn.play[there], semitones)
+    told.reference_articulate[here] = shift_pitches(drawn.articulate[there], semitones)
+    told.reference_kind[here] = kind
+
+
+def _same_harmony(told: Conditions, first: int, source: int, length: int, semitones: int) -> ndarray:
+    """[length] whether the plan asks for the source's chords, bar by bar.
+
+    A bar whose harmony is another one for half of its length or more gets no reference: there the model's notes would
+    win over the plan's chords, and the second half of a period would close as the first did, on the dominant.
+    """
+    here, there = told.context[first : first + length], told.context[source : source + length]
+    root, quality = FIELD["chord_root"], FIELD["chord_quality"]
+    known = (here[:, root] >= 0) & (there[:, root] >= 0)
+    same = ((there[:, root] + semitones - here[:, root]) % 12 == 0) & (there[:, quality] == here[:, quality])
+    same |= ~known
+    bar_steps = int(here[0, FIELD["bar_steps"]]) if length else 1
+    bars = [same[i : i + bar_steps].mean() > 0.5 for i in range(0, length, bar_steps)]
+    return np.repeat(np.array(bars, dtype=bool), bar_steps)[:length]
 
 
 def _nearest(from_pc: int, to_pc: int) -> int:
