@@ -35,6 +35,7 @@ Settings = dict[str, Any]
 WISHES = ("form", "key", "meter", "bars", "tempo", "style", "ensemble", "theme", "title")
 TRAININGS = {"train_composer": "composer.train", "train_benchmark": "composer.benchmark_train"}
 MEASURES = {"evaluate_composer": "composer.evaluate", "benchmark": "composer.benchmark"}
+MEASURES |= {"evaluate_piece": "evaluation.piece"}
 
 
 def build(settings: Settings, layer: str) -> Any:
@@ -130,7 +131,11 @@ def perform(settings: Settings) -> None:
         score = read_score(source)
         score = replace(score, title=settings["title"] or score.title)
         remarks.append(f"{len(score.notes)} notes, {len(score.bars)} bars")
-    finish(settings, seed, layers, score, read_plan(Path(plan_file)) if plan_file else None, name)
+    plan = read_plan(Path(plan_file)) if plan_file else None
+    if plan is not None and abs(plan.bars - len(score.bars)) > 1:  # an upbeat is a bar of a score only
+        bars = f"plan_file={plan_file} has {plan.bars} bars"
+        raise RequestError(f"{bars}, but score_file={source} has {len(score.bars)}; leave plan_file out")
+    finish(settings, seed, layers, score, plan, name)
 
 
 def prepare(settings: Settings) -> None:
@@ -156,21 +161,13 @@ def train(settings: Settings) -> None:
 
 
 def measure(settings: Settings) -> None:
-    """Measures a network, beside its baselines."""
-    show_figures(import_module(MEASURES[settings["task"]["name"]]).evaluate(settings))
+    """Measures a network beside its baselines, or a piece beside people's."""
+    found = import_module(MEASURES[settings["task"]["name"]]).evaluate(settings)
+    print(found) if isinstance(found, str) else show_figures(found)
 
 
-def evaluate_piece(settings: Settings) -> None:
-    """Measures a score, against its plan where plan_file gives one, with people's figures beside."""
-    from evaluation.piece import evaluate
-
-    print(evaluate(settings))
-
-
-TASKS: dict[str, Callable[[Settings], None]] = {
-    task.__name__: task
-    for task in (generate, plan, perform, prepare, evaluate_piece)
-} | dict.fromkeys(TRAININGS, train) | dict.fromkeys(MEASURES, measure)
+TASKS: dict[str, Callable[[Settings], None]] = {task.__name__: task for task in (generate, plan, perform, prepare)}
+TASKS |= dict.fromkeys(TRAININGS, train) | dict.fromkeys(MEASURES, measure)
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")

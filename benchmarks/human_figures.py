@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from evaluation.originality import RunIndex, index_pieces
 from evaluation.piece import HUMAN, evaluate_piece, structure_figures, summary
 from music.analysis.plans import plan_of_score
 from music.cache import default_cache_dir
@@ -29,9 +30,9 @@ OF_AN_INFERRED_PLAN = ("similarity_same", "similarity_different", "altered_bars"
 EXTRACTOR = {"roots": 0.94, "section_keys": 0.869, "cadences_exact": 0.875}
 
 
-def figures_of(score: Score, ensemble: str) -> dict[str, float]:
-    """The measures that make sense of a human piece."""
-    figures = evaluate_piece(score)
+def figures_of(score: Score, ensemble: str, index: RunIndex) -> dict[str, float]:
+    """The measures that make sense of a human piece; `index` holds the training pieces of its set."""
+    figures = evaluate_piece(score, index=index)
     try:
         inferred = structure_figures(score, plan_of_score(score, ensemble=ensemble))
     except PlanError:
@@ -50,7 +51,8 @@ def main() -> None:
     sets = {}
     for name in SETS:
         pieces = [p for s in options.splits for p in load_pieces(name, s, cache_dir=options.cache_dir)]
-        rows = [figures_of(s, e.ensemble) for e, s in tqdm(pieces, name, file=sys.stderr)]
+        index = index_pieces(s for _, s in load_pieces(name, "train", cache_dir=options.cache_dir))
+        rows = [figures_of(s, e.ensemble, index) for e, s in tqdm(pieces, name, file=sys.stderr)]
         sets[name] = {"pieces": len(rows), "measures": summary(rows)}
     written = {
         "command": f"python -m benchmarks.human_figures --splits {' '.join(options.splits)}",

@@ -16,8 +16,10 @@ from typing import Any
 
 from tqdm import tqdm
 
+from evaluation.originality import RunIndex, index_pieces
 from evaluation.piece import evaluate_piece, summary, table
 from music.cache import default_cache_dir
+from music.corpus import load_pieces
 from planner.grammar import GrammarPlanner
 from planner.request import parse_request
 
@@ -37,12 +39,12 @@ def make_composer(name: str, weights: str | None, cache_dir: Path) -> Any:
     return BiaxialComposer(weights)
 
 
-def measure(composer: Any, seed: int, bars: int) -> dict[str, float]:
-    """Plans, composes and measures one piece."""
+def measure(composer: Any, seed: int, bars: int, index: RunIndex) -> dict[str, float]:
+    """Plans, composes and measures one piece; `index` holds the training pieces."""
     style, ensemble = STYLES[seed % len(STYLES)]
     request = parse_request(form=FORMS[seed % len(FORMS)], style=style, ensemble=ensemble, bars=bars)
     plan = GrammarPlanner().plan(request, seed=seed)
-    return evaluate_piece(composer.compose(plan, seed=seed), plan)
+    return evaluate_piece(composer.compose(plan, seed=seed), plan, index)
 
 
 def main() -> None:
@@ -57,7 +59,8 @@ def main() -> None:
     options = parser.parse_args()
     composer = make_composer(options.composer, options.weights, options.cache_dir)
     seeds = range(options.seed, options.seed + options.count)
-    found = summary([measure(composer, s, options.bars) for s in tqdm(seeds, options.composer, file=sys.stderr)])
+    index = index_pieces(s for _, s in load_pieces("music21", "train", cache_dir=options.cache_dir))
+    found = summary([measure(composer, s, options.bars, index) for s in tqdm(seeds, options.composer, file=sys.stderr)])
     print(table({name: figure["mean"] for name, figure in found.items()}))
     print(json.dumps({"composer": options.composer, "pieces": options.count, "bars": options.bars, "measures": found}))
 

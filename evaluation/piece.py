@@ -13,6 +13,7 @@ import numpy as np
 
 from evaluation import harmony as harmonic
 from evaluation import structure, texture
+from evaluation.originality import RunIndex
 from evaluation.sonorities import sonorities
 from music.analysis.chords import Harmony, analyse_harmony
 from music.errors import RequestError
@@ -50,15 +51,17 @@ WORDS = {
     "density": "notes a quarter",
     "polyphony": "notes that sound at once",
     "pitch_range": "range, semitones",
+    "longest_shared_run": "sonorities in a row shared with a training piece",
 }
 
 
-def evaluate_piece(score: Score, plan: Plan | None = None) -> dict[str, float]:
+def evaluate_piece(score: Score, plan: Plan | None = None, index: RunIndex | None = None) -> dict[str, float]:
     """All measures of a score; a measure that has nothing to measure is left out.
 
     Args:
         score: any score with notes.
         plan: what it was to be; None leaves out all that compares with a plan.
+        index: the pieces that it must not copy; None leaves the longest shared run out.
 
     Raises:
         RequestError: no notes, or a plan whose bars are not the score's.
@@ -88,6 +91,7 @@ def evaluate_piece(score: Score, plan: Plan | None = None) -> dict[str, float]:
         "density": texture.density(score),
         "polyphony": texture.polyphony(row),
         "pitch_range": texture.pitch_range(score),
+        "longest_shared_run": index.longest_run(score) if index else None,
     }
     return {name: float(value) for name, value in figures.items() if value is not None}
 

@@ -6,14 +6,16 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from evaluation import harmony as harmonic
 from evaluation import structure, texture
+from evaluation.originality import RunIndex, index_pieces
 from evaluation.piece import WORDS, evaluate, evaluate_piece, human_figures, summary, table
 from evaluation.sonorities import changes, sonorities
 from music.analysis.chords import Harmony, analyse_harmony
-from music.errors import RequestError
+from music.errors import FileError, RequestError
 from music.midi import write_score_midi
 from music.pitch import Key
 from music.plan import Chord, Phrase, Plan, PlanNote, Section, Theme
@@ -315,3 +317,27 @@ def test_the_task_reads_files(tmp_path: Path) -> None:
 def test_the_task_needs_a_score() -> None:
     with pytest.raises(RequestError, match="score_file="):
         evaluate({"score_file": None, "plan_file": None})
+
+
+def test_a_copied_passage_is_found_in_any_key_and_time() -> None:
+    index = index_pieces([made_score(chords_at(0, CADENCE), 2), made_score(melody(0, TUNE), 2)])
+    assert index.pieces == 2
+    copied = made_score(chords_at(1, CADENCE, length=1.0, shift=-3) + melody(5, (60, 61)), 2)
+    assert index.longest_run(copied) == 4
+    assert index.longest_run(made_score(melody(0, (*OTHER[:3], *TUNE[2:5], *OTHER[:2])), 2)) == 3
+    assert index.longest_run(made_score([(0, 1, 60)], 1)) == 0
+    # A run does not go on from one piece into the next.
+    both = made_score(chords_at(0, CADENCE) + melody(8, TUNE), 4)
+    assert index.longest_run(both) == len(TUNE)
+
+
+def test_an_index_is_small_and_survives_its_file(tmp_path: Path) -> None:
+    index = index_pieces([made_score(melody(0, TUNE), 2)] * 3)
+    index.write(tmp_path / "index.npz")
+    again = RunIndex.read(tmp_path / "index.npz")
+    assert np.array_equal(again.steps, index.steps)
+    assert again.steps.nbytes == 4 * 3 * len(TUNE)
+    assert evaluate_piece(made_score(melody(0, OTHER), 2), index=again)["longest_shared_run"] < len(TUNE)
+    (tmp_path / "index.npz").write_bytes(b"nothing")
+    with pytest.raises(FileError, match="index of sonorities"):
+        RunIndex.read(tmp_path / "index.npz")
