@@ -47,8 +47,8 @@ NUMBERS: dict[str, tuple[float, float]] = {
 # Keys that a task has no use for; to set one and have it ignored would be a surprise.
 IDLE_KEYS = {
     "generate": ("score_file",),
-    "plan": ("score_file", "soundfont"),
-    "perform": ("form", "key", "meter", "bars", "tempo", "style", "ensemble", "theme"),
+    "plan": ("score_file", "soundfont", "weights"),
+    "perform": ("form", "key", "meter", "bars", "tempo", "style", "ensemble", "theme", "weights"),
 }
 _SWEEP_FUNCTION = re.compile(r"(choice|range|glob|interval|shuffle|sort)\(.*\)")
 
@@ -76,6 +76,8 @@ def quote_argument(argument: str, *, sweep: bool) -> str:
     key, equals, value = argument.partition("=")
     if not equals or key.lstrip("+") not in TEXT_KEYS:
         return argument
+    if not value:  # nothing asked for, as in out=$UNSET
+        return f"{key}=null"
     quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
     if value == "null" or quoted or (sweep and _SWEEP_FUNCTION.fullmatch(value)):
         return argument
@@ -119,6 +121,8 @@ def explain(error: BaseException) -> str | None:
         return "interrupted; nothing was left half-written"
     if isinstance(error, RitornelloError):
         return text
+    if isinstance(error, ValueError) and text.startswith("Config group override must be"):  # Hydra's, for "=3"
+        return "an argument has no key before its '='" + suggest("", known_keys())
     if any(kind.__module__.partition(".")[0] in ("hydra", "omegaconf") for kind in type(error).__mro__):
         return _explain_hydra(error, text)
     if not isinstance(error, OSError) or error.errno is None:
@@ -139,6 +143,8 @@ def _explain_hydra(error: BaseException, text: str) -> str:
             return f"unknown key {unknown[1]!r}: {root} has none of that name (python pipeline.py --help lists them)"
         return f"unknown key {unknown[1]!r}" + suggest(unknown[1], known_keys())
     typed = getattr(error, "override", None)
+    if typed in known_keys():
+        return f"{typed!r} has no value: write {typed}=VALUE"
     if typed is not None:
         return f"{typed!r} is not of the form key=value" + suggest(str(typed).partition("=")[0], known_keys())
     return text
@@ -205,6 +211,11 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     for key in IDLE_KEYS.get(task, ()):
         if settings[key] is not None:
             raise RequestError(f"{key}={settings[key]} has no meaning for task={task}")
+    names = {path.stem for path in CONFIG_FOLDER.glob("task/*.yaml")}
+    if task not in names:
+        raise RequestError(f"unknown task {str(task)!r}" + suggest(str(task), names))
+    if task == "generate" and settings["weights"] is not None and "weights" not in settings["composer"]:
+        raise RequestError(f"weights={settings['weights']} is of no use to a composer without a network")
     if settings["synth"] == "fluidsynth" and not settings["soundfont"]:
         raise RequestError("synth=fluidsynth needs soundfont=FILE.sf2")
     if settings["soundfont"] and settings["synth"] != "fluidsynth":

@@ -127,7 +127,10 @@ def parse_request(
     if theme_meter is not None:
         if asked_meter is not None and asked_meter != theme_meter:
             raise RequestError(f"meter={asked_meter} contradicts theme {theme}, which is in {theme_meter}")
-        found_meter = known_meter(theme_meter)
+        try:
+            found_meter = known_meter(theme_meter)
+        except RequestError as error:
+            raise RequestError(f"theme {theme}: {error}") from None
     return PlanRequest(
         form=form or None,
         key=_key(key) if key else None,

@@ -32,7 +32,8 @@ PACKAGES = ("ritornello", "numpy", "scipy", "music21", "partitura", "mido", "sou
 ABOUT_KEYS = ("kind", "sha256", "licence", "trained_on", "steps")
 MAX_SLUG = 60
 # With less than this free, a writer's failure is put down to the full disk: not every library says so itself.
-FULL_DISK_BYTES = 2**19
+# A sound file is the largest and is cleared away before the room is measured.
+FULL_DISK_BYTES = 2**24
 
 
 def slug(title: str) -> str:
@@ -77,6 +78,9 @@ def new_folder(folder: Path, names: tuple[str, ...] = PIECE_FILES) -> Iterator[P
         yield temporary
         folder.mkdir(exist_ok=True)
         written = sorted(p.name for p in temporary.iterdir())
+        for name in sorted({*written, *names}):  # before the first one moves
+            if (folder / name).is_dir() and not (folder / name).is_symlink():
+                raise FileError(folder / name, "is a folder where a file is to go; choose another folder with out=")
         for name in written:
             os.replace(temporary / name, folder / name)
         for name in set(names) - set(written):

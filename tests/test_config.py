@@ -98,6 +98,17 @@ def test_null_and_hydras_own_quotes_stay() -> None:
     assert quote_argument("--help", sweep=False) == "--help"
 
 
+def test_an_empty_value_is_none_asked_for() -> None:
+    assert parsed("score_file=") is None
+    assert parsed("form=") is None
+
+
+def test_an_argument_without_a_key_is_named() -> None:
+    with pytest.raises(ValueError) as caught:
+        settings_of("=3")
+    assert "no key before its '='" in (explain(caught.value) or "")
+
+
 def test_home_is_expanded_in_paths_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/clara")
     assert parsed("out=~/piece") == "/home/clara/piece"
@@ -159,6 +170,10 @@ def test_wrong_words_get_the_nearest_right_one(argument: str, wrong: str, right:
     ("arguments", "said"),
     [
         (["rondo"], "'rondo' is not of the form key=value"),
+        (["form"], "'form' has no value: write form=VALUE"),
+        (["task.name=sing"], "unknown task 'sing'"),
+        (["composer=markov", "weights=x.safetensors"], "weights=x.safetensors is of no use"),
+        (["task=plan", "weights=x.safetensors"], "no meaning for task=plan"),
         (["seed.x=1"], "unknown key 'seed.x'"),
         (["bars=abc"], "bars=abc is not a whole number"),
         (["bars=0"], "bars=0"),

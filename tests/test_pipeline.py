@@ -17,7 +17,9 @@ import pipeline
 from composer.markov import MarkovComposer
 from music.midi import read_midi, write_score_midi
 from music.musicxml import read_musicxml
-from music.plan_json import read_plan
+from music.plan_json import read_plan, write_plan
+from planner.grammar import GrammarPlanner
+from planner.request import parse_request
 from tests.test_markov import small_piece
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -141,6 +143,15 @@ def test_any_score_can_be_performed(run: Run, tmp_path: Path) -> None:
     assert read_musicxml(folder / "score.musicxml").title == "Lied"
     assert len(read_midi(folder / "performance.mid").notes) == len(small_piece(0).notes)
     assert str(len(small_piece(0).notes)) in out
+
+
+def test_a_score_is_not_performed_by_another_pieces_plan(run: Run, tmp_path: Path) -> None:
+    write_score_midi(small_piece(0), tmp_path / "song.mid")
+    write_plan(GrammarPlanner().plan(parse_request(bars=44), seed=0), tmp_path / "plan.json")
+    code, _, err = run("task=perform", "score_file=song.mid", "plan_file=plan.json", "out=played")
+    assert code == 2
+    assert "plan_file=plan.json has 44 bars, but score_file=song.mid has" in err
+    assert not (tmp_path / "played").exists()
 
 
 def test_plans_are_one_object_a_line(run: Run, tmp_path: Path) -> None:

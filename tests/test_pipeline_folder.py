@@ -157,3 +157,17 @@ def test_a_stage_says_its_name_its_time_and_its_remarks(capsys: pytest.CaptureFi
     with pytest.raises(ZeroDivisionError), stage("render"):
         raise ZeroDivisionError
     assert capsys.readouterr().out == "render   \n", "an error stands on a line of its own"
+
+
+def test_a_folder_where_a_file_is_to_go_is_refused_before_anything_moves(tmp_path: Path) -> None:
+    (tmp_path / "piece" / "plan.json").mkdir(parents=True)
+
+    def write() -> None:
+        with new_folder(tmp_path / "piece") as place:
+            (place / "performance.mid").write_bytes(b"x")
+            (place / "plan.json").write_bytes(b"x")
+
+    with pytest.raises(FileError, match=r"piece/plan\.json: is a folder"):
+        write()
+    assert [p.name for p in (tmp_path / "piece").iterdir()] == ["plan.json"]
+    assert [p.name for p in tmp_path.iterdir()] == ["piece"]

@@ -101,7 +101,7 @@ def test_the_themes_meter_against_the_one_asked_for(tmp_path: Path) -> None:
     for wishes in ({"meter": "4/4"}, {"form": "A8 B8 | meter=4/4"}):
         with pytest.raises(RequestError, match=r"meter=4/4 contradicts theme .*tune\.mid, which is in 3/4"):
             parse_request(theme=path, **wishes)
-    with pytest.raises(RequestError, match="7/16"):
+    with pytest.raises(RequestError, match=r"odd\.mid: meter 7/16"):
         parse_request(theme=midi(tmp_path / "odd.mid", Meter(7, 16)))
 
 
