@@ -23,8 +23,9 @@ from music.corpus import load_pieces
 from planner.grammar import GrammarPlanner
 from planner.request import parse_request
 
-# Forms and ways of writing in turn; five and three have no common divisor, so that fifteen pieces meet every pair.
-FORMS = ("ternary", "rondo", "binary", "rounded_binary", "AABA")
+# Forms with bars that give a return its model's length, and ways of writing, in turn: five and three have no common
+# divisor, so that fifteen pieces meet every pair.
+FORMS = (("ternary", 24), ("rondo", 20), ("binary", 16), ("rounded_binary", 24), ("AABA", 16))
 STYLES = (("bach_chorale", "satb"), ("mozart_quartet", "quartet"), ("mozart_quartet", "piano"))
 
 
@@ -39,10 +40,12 @@ def make_composer(name: str, weights: str | None, cache_dir: Path) -> Any:
     return BiaxialComposer(weights)
 
 
-def measure(composer: Any, seed: int, bars: int, index: RunIndex) -> dict[str, float]:
-    """Plans, composes and measures one piece; `index` holds the training pieces."""
-    style, ensemble = STYLES[seed % len(STYLES)]
-    request = parse_request(form=FORMS[seed % len(FORMS)], style=style, ensemble=ensemble, bars=bars)
+def measure(composer: Any, seed: int, index: RunIndex, only: str | None = None) -> dict[str, float]:
+    """Plans, composes and measures one piece; `index` holds the training pieces, `only` is the one style wanted."""
+    styles = [s for s in STYLES if only in (None, s[0])]
+    style, ensemble = styles[seed % len(styles)]
+    form, bars = FORMS[seed % len(FORMS)]
+    request = parse_request(form=form, style=style, ensemble=ensemble, bars=bars)
     plan = GrammarPlanner().plan(request, seed=seed)
     return evaluate_piece(composer.compose(plan, seed=seed), plan, index)
 
@@ -53,16 +56,20 @@ def main() -> None:
     parser.add_argument("--composer", choices=("biaxial", "markov"), default="biaxial")
     parser.add_argument("--weights", help="a .safetensors file; the one that ships where not given")
     parser.add_argument("--count", type=int, default=10)
-    parser.add_argument("--bars", type=int, default=24)
+    parser.add_argument("--style", choices=sorted({style for style, _ in STYLES}), help="only this style")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache-dir", type=Path, default=default_cache_dir())
     options = parser.parse_args()
     composer = make_composer(options.composer, options.weights, options.cache_dir)
     seeds = range(options.seed, options.seed + options.count)
     index = index_pieces(s for _, s in load_pieces("music21", "train", cache_dir=options.cache_dir))
-    found = summary([measure(composer, s, options.bars, index) for s in tqdm(seeds, options.composer, file=sys.stderr)])
+    found = summary(
+        [measure(composer, s, index, options.style) for s in tqdm(seeds, options.composer, file=sys.stderr)]
+    )
     print(table({name: figure["mean"] for name, figure in found.items()}))
-    print(json.dumps({"composer": options.composer, "pieces": options.count, "bars": options.bars, "measures": found}))
+    print(
+        json.dumps({"composer": options.composer, "style": options.style, "pieces": options.count, "measures": found})
+    )
 
 
 if __name__ == "__main__":
