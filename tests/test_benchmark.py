@@ -16,9 +16,11 @@ from jaxtyping import Bool
 from numpy import ndarray
 
 from composer.benchmark import (
+    SHIPPED,
     BenchmarkError,
     RollSet,
     baseline_nats,
+    default_weights,
     evaluate,
     load_network,
     make_piece,
@@ -270,3 +272,25 @@ def test_weights_of_the_composer_can_be_scored(tmp_path: Path) -> None:
     assert found["nats_per_frame"] == pytest.approx(
         network_nats(network, read_set(tmp_path / "set.npz").split("valid"))
     )
+
+
+def test_the_weights_that_ship_are_whole() -> None:
+    network, about = load_network(SHIPPED / "jsb.safetensors")
+    assert about["trained_on"]["split"] == "train"
+    assert about["licence"] == "private evaluation set; not redistributed"
+    assert default_weights(about["trained_on"]["sha256"]) == SHIPPED / "jsb.safetensors"
+    assert default_weights("0" * 64).stem == "biaxial"
+    assert sum(p.numel() for p in network.parameters()) == about["parameters"]
+
+
+@pytest.mark.shared
+def test_the_weights_that_ship_keep_their_figure() -> None:
+    file = ROOT.parent / "shared" / "data" / "polyphonic_benchmark" / "JSB_Chorales.npz"
+    if not file.exists():
+        pytest.skip("needs the JSB set beside the checkout")
+    network, about = load_network(SHIPPED / "jsb.safetensors")
+    rolls = read_set(file)
+    assert rolls.sha256 == about["trained_on"]["sha256"]
+    nats = network_nats(network, rolls.split("valid"), period=about["period"])
+    assert nats == pytest.approx(about["figures"]["valid_transpose_0"], abs=1e-3)
+    assert nats < 4.6
