@@ -32,13 +32,14 @@ from composer.network import BiaxialNetwork, NetworkConfig, State
 from composer.note_axis import NoteAxis
 from composer.realise import realise
 from composer.roll import LOWEST_PITCH, PITCHES, Roll, step_div
-from music.errors import RequestError
+from music.errors import RequestError, WeightsError
 from music.plan import Plan, Section
 from music.score import Score
 from training.weights import fit_weights, load_weights
 
 # Sounding range by ensemble, MIDI; the net is not asked about pitches outside it.
 RANGES = {"piano": (33, 93), "satb": (40, 81), "quartet": (36, 93)}
+KIND = "composer/biaxial"
 PUSH_LIMIT = 1.5  # in nats
 TRIES = 8  # draws of a downbeat that comes out silent
 SHIPPED = Path(__file__).parent / "weights" / "biaxial.safetensors"
@@ -86,6 +87,8 @@ class BiaxialComposer:
     def __init__(self, weights: str | Path | None = None, *, config: SamplingConfig | None = None) -> None:
         path = SHIPPED if weights is None else Path(weights)
         tensors, about = load_weights(path)
+        if about.get("kind", KIND) != KIND:
+            raise WeightsError(path, f"holds weights of kind {about['kind']}, which cannot compose; wanted: {KIND}")
         self.about = about
         self.network = BiaxialNetwork(NetworkConfig.from_dict(about["network"]))
         fit_weights(path, self.network, tensors)

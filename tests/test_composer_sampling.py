@@ -85,6 +85,11 @@ def test_missing_weights_are_named(tmp_path: Path) -> None:
         BiaxialComposer(tmp_path / "none.safetensors")
 
 
+def test_weights_of_another_kind_are_refused() -> None:
+    with pytest.raises(WeightsError, match="cannot compose"):
+        BiaxialComposer(SHIPPED.with_name("jsb.safetensors"))
+
+
 def test_the_card_says_what_a_user_must_know() -> None:
     about = load_about(SHIPPED)
     assert about["licence"]
