@@ -12,6 +12,7 @@ import hashlib
 import io
 import time
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -123,7 +124,7 @@ def read_set(path: Path) -> RollSet:
             for name in SPLITS:
                 if f"{name}_rolls" in file and f"{name}_lengths" in file:
                     pieces[name] = _split_pieces(path, name, file[f"{name}_rolls"], file[f"{name}_lengths"])
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, KeyError, NotImplementedError, zipfile.zlib.error):  # type: ignore[attr-defined]
+    except (zipfile.BadZipFile, ValueError, EOFError, OSError, KeyError, NotImplementedError, zlib.error):
         raise BenchmarkError(path, "is not an .npz file of arrays, or it is damaged") from None
     if not pieces:
         raise BenchmarkError(path, "has no <split>_rolls with <split>_lengths for train, valid or test")
