@@ -18,6 +18,7 @@ from music.time import Meter
 
 CADENCES = ("PAC", "IAC", "HC", "DC")
 TEXTURES = ("chorale", "melody_accompaniment", "alberti", "imitation", "free")
+RHYTHMS = ("none", "long", "quarter", "dotted", "eighth", "triplet", "sixteenth", "mixed")
 DYNAMICS = ("ppp", "pp", "p", "mp", "mf", "f", "ff", "fff")
 ENSEMBLES = ("piano", "satb", "quartet")
 MAX_BARS = 1024
@@ -85,6 +86,29 @@ class Chord:
 
 
 @dataclass(frozen=True)
+class BarTexture:
+    """How one bar is written.
+
+    Args:
+        density: notes struck a quarter note, all parts together.
+        register: mean MIDI pitch of what is struck, None where nothing is.
+        span: semitones from the lowest to the highest note that sounds.
+        rhythm: one of `RHYTHMS`, see `music.analysis.bar_texture.rhythm_class`.
+    """
+
+    density: float
+    register: float | None
+    span: int
+    rhythm: str
+
+    def __post_init__(self) -> None:
+        _require(self.density >= 0, f"a bar has density {self.density}")
+        _require(self.register is None or 0 <= self.register <= 127, f"a bar has register {self.register}")
+        _require(0 <= self.span <= 127, f"a bar has a span of {self.span} semitones")
+        _require(self.rhythm in RHYTHMS, f"a bar's rhythm {self.rhythm!r} is not one of {', '.join(RHYTHMS)}")
+
+
+@dataclass(frozen=True)
 class Phrase:
     """A phrase: its bars, its idea (a, a', b … within the section) and the cadence it closes with, if any."""
 
@@ -119,6 +143,7 @@ class Section:
         texture: one of `TEXTURES` or None.
         dynamic: one of `DYNAMICS` or None.
         tempo_scale: factor on the plan's tempo.
+        textures: how each bar is written, or empty: not asked for.
     """
 
     label: str
@@ -134,6 +159,7 @@ class Section:
     texture: str | None = None
     dynamic: str | None = None
     tempo_scale: float = 1.0
+    textures: tuple[BarTexture, ...] = ()
 
     def __post_init__(self) -> None:
         name = f"section {self.label}"
@@ -146,6 +172,8 @@ class Section:
         _require(self.register is None or 0 <= self.register <= 127, f"{name} has register {self.register}")
         _require(self.texture is None or self.texture in TEXTURES, f"{name} has unknown texture {self.texture!r}")
         _require(self.dynamic is None or self.dynamic in DYNAMICS, f"{name} has unknown dynamic {self.dynamic!r}")
+        count = len(self.textures)
+        _require(count in (0, self.bars), f"{name} has {self.bars} bars but textures for {count}")
         _require(0.25 <= self.tempo_scale <= 4, f"{name} has tempo scale {self.tempo_scale}, not 0.25..4")
         onset = 0
         for chord in self.chords:

@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from music.analysis.arrays import NoteArrays, note_arrays
+from music.analysis.bar_texture import bar_textures
 from music.analysis.bars import PlanBars, plan_bars
 from music.analysis.cadence import find_cadence
 from music.analysis.chords import Harmony, analyse_harmony, merge_chords
@@ -160,6 +161,7 @@ def _section(analysis: _Analysis, span: SectionSpan, letters: set[str]) -> Secti
         density=round(count / quarters, 3) if count else None,
         register=round(float(analysis.notes.pitch[inside].mean()), 2) if count else None,
         dynamic=_dynamic(analysis.score, start, end),
+        textures=bar_textures(analysis.notes, [analysis.bars.onset_div(b) for b in range(span.start, span.end + 1)]),
     )
 
 
