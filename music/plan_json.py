@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeVar
 
 from music.errors import PlanError
 from music.pitch import Key
-from music.plan import Chord, Phrase, Plan, PlanNote, Section, Theme
+from music.plan import BarTexture, Chord, Phrase, Plan, PlanNote, Section, Theme
 from music.time import Meter
 
 MAX_FILE_BYTES = 64 * 2**20
@@ -67,6 +67,9 @@ def _section_to_json(section: Section) -> dict[str, Any]:
                 "figure": c.figure,
             }
             for c in section.chords
+        ],
+        "textures": [
+            {"density": t.density, "register": t.register, "span": t.span, "rhythm": t.rhythm} for t in section.textures
         ],
     }
 
@@ -177,13 +180,14 @@ def plan_from_json(data: object, where: str = "plan") -> Plan:
 
 def _section_from_json(data: object, where: str) -> Section:
     known = ("label", "bars", "key", "cadence", "theme", "source", "variation", "density", "register", "texture")
-    reader = _Reader(data, where, (*known, "dynamic", "tempo_scale", "phrases", "chords"))
+    reader = _Reader(data, where, (*known, "dynamic", "tempo_scale", "phrases", "chords", "textures"))
     values: dict[str, Any] = {
         "label": reader.text("label"),
         "bars": reader.integer("bars"),
         "key": reader.parsed("key", Key.parse),
         "phrases": reader.items("phrases", _phrase_from_json),
         "chords": reader.items("chords", _chord_from_json, []),
+        "textures": reader.items("textures", _texture_from_json, []),
         "source": reader.integer("source", None, nullable=True),
         "tempo_scale": reader.number("tempo_scale", 1.0),
     }
@@ -207,6 +211,13 @@ def _chord_from_json(data: object, where: str) -> Chord:
     numbers = {name: reader.integer(name) for name in ("onset_div", "duration_div", "root", "bass")}
     quality, figure = reader.text("quality"), reader.text("figure", "")
     return reader.build(lambda: Chord(quality=quality, figure=figure, **numbers))
+
+
+def _texture_from_json(data: object, where: str) -> BarTexture:
+    reader = _Reader(data, where, ("density", "register", "span", "rhythm"))
+    density, register = reader.number("density"), reader.number("register", None, nullable=True)
+    span, rhythm = reader.integer("span"), reader.text("rhythm")
+    return reader.build(lambda: BarTexture(density, register, span, rhythm))
 
 
 def _theme_from_json(data: object, where: str) -> Theme:

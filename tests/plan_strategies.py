@@ -8,7 +8,20 @@ from hypothesis import strategies as st
 
 from music.harmony import QUALITIES
 from music.pitch import Key
-from music.plan import CADENCES, DYNAMICS, ENSEMBLES, TEXTURES, Chord, Phrase, Plan, PlanNote, Section, Theme
+from music.plan import (
+    CADENCES,
+    DYNAMICS,
+    ENSEMBLES,
+    RHYTHMS,
+    TEXTURES,
+    BarTexture,
+    Chord,
+    Phrase,
+    Plan,
+    PlanNote,
+    Section,
+    Theme,
+)
 from music.time import Meter
 
 KEYS = [Key.of_fifths(fifths, minor) for fifths in range(-7, 8) for minor in (False, True)]
@@ -50,6 +63,11 @@ def themes(draw: st.DrawFn, label: str) -> Theme:
     return Theme(label, draw(st.integers(1, 8)), draw(st.sampled_from(KEYS)), tuple(notes))
 
 
+BAR_TEXTURES = st.builds(
+    BarTexture, st.floats(0, 60), maybe(st.floats(0, 127)), st.integers(0, 127), st.sampled_from(RHYTHMS)
+)
+
+
 @st.composite
 def sections(draw: st.DrawFn, labels: list[str], meter: Meter, letters: list[str]) -> Section:
     """The section after those of `labels[:-1]`."""
@@ -74,6 +92,7 @@ def sections(draw: st.DrawFn, labels: list[str], meter: Meter, letters: list[str
         texture=draw(maybe(st.sampled_from(TEXTURES))),
         dynamic=draw(maybe(st.sampled_from(DYNAMICS))),
         tempo_scale=draw(st.floats(0.25, 4)),
+        textures=draw(st.just(()) | st.tuples(*[BAR_TEXTURES] * bars)),
     )
 
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from music.analysis.arrays import make_grid, note_arrays, pitch_class_weights
+from music.analysis.bar_texture import bar_textures, rhythm_class
 from music.analysis.bars import plan_bars, whole_bars
 from music.analysis.cadence import find_cadence
 from music.analysis.chords import extract_chords
@@ -20,6 +21,7 @@ from music.analysis.plans import plan_of_score
 from music.analysis.similarity import bar_returns, passage_similarity
 from music.errors import PlanError
 from music.pitch import Key
+from music.plan import BarTexture
 from music.score import (
     Bar,
     Direction,
@@ -287,3 +289,50 @@ def test_plans_refuse_what_they_cannot_hold() -> None:
     odd = (Bar(0, 4 * Q, 1), Bar(4 * Q, 5 * Q, 2), Bar(9 * Q, 4 * Q, 3), Bar(13 * Q, 3 * Q, 4))
     with pytest.raises(PlanError, match="bar 2"):
         plan_of_score(Score(score.parts, score.notes, odd, score.meters))
+
+
+@pytest.mark.parametrize(
+    ("quarters", "expected"),
+    [
+        ([], "none"),
+        ([0], "long"),
+        ([0, 2], "long"),
+        ([0, 1, 2, 3], "quarter"),
+        ([0, 1.5, 3], "quarter"),
+        ([0, 1.5, 2, 3.5], "mixed"),  # dotted quarters and eighths, half and half
+        ([i / 2 for i in range(8)], "eighth"),
+        ([i / 3 for i in range(12)], "triplet"),
+        ([i / 6 for i in range(24)], "triplet"),
+        ([0, 0.75, 1, 1.75, 2, 3], "dotted"),
+        ([i / 4 for i in range(16)], "sixteenth"),
+        ([i / 8 for i in range(32)], "sixteenth"),
+        ([0, 0.25, 0.5, 1, 2, 3, 3.25, 3.5], "mixed"),
+    ],
+)
+def test_rhythm_classes(quarters: list[float], expected: str) -> None:
+    onsets = np.array([round(q * Q) for q in quarters], dtype=np.int64)
+    assert rhythm_class(onsets, 4 * Q) == expected
+    assert rhythm_class(np.repeat(onsets, 3)[::-1], 4 * Q) == expected  # chords and order say nothing
+
+
+def test_bar_textures_count_what_is_struck_and_span_what_sounds() -> None:
+    notes = [
+        Note("held", 0, 8 * Q, 40),
+        *(Note(f"n{i}", i * Q // 2, Q // 2, 60 + 2 * (i % 4)) for i in range(8)),
+        Note("top", 8 * Q, 2 * Q, 84),
+    ]
+    meter = Meter.parse("4/4")
+    score = Score((Part("P"),), sort_notes(notes), regular_bars(meter, 4), (MeterChange(0, meter),))
+    found = bar_textures(note_arrays(score), [bar.onset_div for bar in score.bars] + [score.end_div])
+    assert found == (
+        BarTexture(2.25, 60.4, 26, "eighth"),  # (40 + 8 notes of mean 63) / 9
+        BarTexture(0.0, None, 0, "none"),  # the held note only
+        BarTexture(0.25, 84.0, 0, "long"),
+        BarTexture(0.0, None, 0, "none"),
+    )
+
+
+def test_a_plan_has_a_texture_for_each_bar() -> None:
+    plan = plan_of_score(line([72, 71, 69, 67] * 8, meter="2/4"))
+    assert [len(s.textures) for s in plan.sections] == [s.bars for s in plan.sections]
+    assert {t.rhythm for s in plan.sections for t in s.textures} == {"quarter"}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from music.errors import PlanError
-from music.plan import Plan
+from music.plan import BarTexture, Plan
 from music.plan_json import plan_from_json, plan_to_json, read_plan, write_plan
 from planner.grammar import GrammarPlanner
 from planner.interface import PlanRequest
@@ -19,7 +20,15 @@ from tests.plan_strategies import plans
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
-    return GrammarPlanner().plan(PlanRequest(form="ternary"), seed=3)
+    plan = GrammarPlanner().plan(PlanRequest(form="ternary"), seed=3)
+    textures = tuple(BarTexture(2.5, 61.5 if i else None, 24, "eighth") for i in range(plan.sections[0].bars))
+    return replace(plan, sections=(replace(plan.sections[0], textures=textures), *plan.sections[1:]))
+
+
+def test_a_plan_without_textures_is_read(plan: Plan) -> None:
+    data = plan_to_json(plan)
+    del data["sections"][0]["textures"]
+    assert plan_from_json(data).sections[0] == replace(plan.sections[0], textures=())
 
 
 @settings(max_examples=15, deadline=None)
@@ -78,6 +87,11 @@ def test_fields_are_those_of_the_manual(plan: Plan) -> None:
         (("key",), "H", "key 'H'"),
         (("key",), None, "'key' is not a text"),
         (("title",), "\ud800", "'title'"),
+        (("sections", 0, "textures"), {}, "'textures' is not a list"),
+        (("sections", 0, "textures", 0, "rhythm"), "fast", "textures[0]"),
+        (("sections", 0, "textures", 0, "span"), ..., "textures[0] has no field 'span'"),
+        (("sections", 0, "textures", 0, "density"), -1, "textures[0]"),
+        (("sections", 0, "textures", 0), ..., "textures for"),
         (("themes", 0, "notes", 0, "pitch"), 200, "notes[0]"),
         (("themes", 0, "notes"), [], "no notes"),
     ],
