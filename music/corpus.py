@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from music.cache import CacheEntry, ScoreCache, file_sha256, one_at_a_time, write_atomically
 from music.corpus_pool import FILE_TIMEOUT_SEC, Task, parse_all
-from music.corpus_sources import DATA_NAMES, SourceFile, source_files, source_root
+from music.corpus_sources import DATA_NAMES, SourceFile, corpus_roots, source_files
 from music.errors import RequestError
 from music.score import Score
 from music.splits import SPLITS, splits_sha256
@@ -97,6 +97,7 @@ class PrepareReport:
         files: source files seen.
         parsed: of these, parsed in this run; the others came from the cache.
         manifest_path: where the manifest was written.
+        remarks: which sets of a combined one are missing here.
     """
 
     manifest: Manifest
@@ -104,6 +105,7 @@ class PrepareReport:
     files: int
     parsed: int
     manifest_path: Path
+    remarks: tuple[str, ...] = ()
 
     @property
     def kept(self) -> int:
@@ -131,7 +133,8 @@ class PrepareReport:
     def table(self) -> str:
         """The report for a person: figures by split and by style, then every dropped file with its reason."""
         lines = [
-            f"{self.manifest.data}: {self.files} files, {self.kept} pieces kept, {len(self.dropped)} files dropped"
+            f"{self.manifest.data}: {self.files} files, {self.kept} pieces kept, {len(self.dropped)} files dropped",
+            *self.remarks,
         ]
         lines += ["", f"{'split':<8}{'pieces':>8}{'works':>8}{'bars':>9}{'notes':>10}"]
         for split, row in self.counts().items():
@@ -154,6 +157,7 @@ class PrepareReport:
                 "dropped": len(self.dropped),
                 "reasons": self.reasons(),
                 "splits": self.counts(),
+                "remarks": list(self.remarks),
                 "manifest": str(self.manifest_path),
                 "manifest_sha256": self.manifest.sha256,
             },
@@ -191,7 +195,7 @@ def _hash_files(sources: list[SourceFile]) -> tuple[list[tuple[SourceFile, str]]
 
 def _entries(data: str, source: SourceFile, sha: str, found: CacheEntry) -> list[PieceEntry]:
     whole = PieceEntry(
-        id=f"{data.split('_')[0]}/{source.name}",
+        id=f"{(source.data or data).split('_')[0]}/{source.name}",
         path=source.name,
         sha256=sha,
         licence=source.licence,
@@ -263,8 +267,9 @@ def prepare(
         RequestError: unknown set, missing folder, or no file in it.
         CacheError: the cache cannot be read or written, or the disk is full.
     """
-    root = source_root(data, path, cache_dir)
-    sources = source_files(data, root)
+    roots, remarks = corpus_roots(data, path, cache_dir)
+    root = roots.get(data) or path or roots["music21"]
+    sources = source_files(data, roots)
     wanted, dropped = _hash_files(sources)
     cache = ScoreCache(cache_dir / "scores")
     tasks = list(dict.fromkeys(Task(s.path, sha, s.reading) for s, sha in wanted))
@@ -280,7 +285,7 @@ def prepare(
     manifest = Manifest(data, str(root), tuple(sorted(entries, key=lambda e: e.id)))
     target = _manifest_path(cache_dir, data, root)
     write_atomically(target, (json.dumps(manifest.to_json(), indent=1, ensure_ascii=False) + "\n").encode())
-    return PrepareReport(manifest, tuple(sorted(dropped)), len(sources), parsed, target)
+    return PrepareReport(manifest, tuple(sorted(dropped)), len(sources), parsed, target, remarks)
 
 
 def load_pieces(
@@ -301,6 +306,8 @@ def load_pieces(
     if split not in (*SPLITS, "all"):
         raise RequestError(f"split={split} is not one of {', '.join(SPLITS)}, all")
     report = prepare(data, path=path, cache_dir=cache_dir, workers=workers, progress=progress)
+    for remark in report.remarks if progress else ():
+        print(f"data={data}: {remark}", file=sys.stderr)
     cache = ScoreCache(cache_dir / "scores")
     loaded: dict[tuple[str, str], tuple[Score, ...]] = {}
     pieces = []

@@ -9,8 +9,9 @@ import shutil
 import tarfile
 import tempfile
 import zlib
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from music.cache import file_sha256
@@ -32,7 +33,15 @@ MAX_UNPACKED_FILES = 200_000
 QUARTETS_OF_MUSIC21 = ("haydn", "mozart", "beethoven", "schumann_robert")
 # What lies in these folders and is no string quartet: a piano sonata and two songs.
 _NOT_QUARTETS = ("k545", "dichterliebe", "opus48no2")
+# OpenScore's composers before about 1850; Emilie Mayer's and Gouvy's quartets are later.
+EARLY_QUARTETS = (
+    *("beethoven", "cherubini", "glinka", "haydn", "hoffmeister"),
+    *("kalliwoda", "mendelssohn", "mozart", "schubert", "schumann"),
+)
+# How the folders or archives of the sets within `composer`'s folder may begin, letters and digits only.
+_PARTS = {"piano_midi_de": ("pianomidi",), "openscore_quartets": ("openscore", "stringquartets", "osq")}
 SOURCES = {
+    "composer": "the sets piano-midi.de and StringQuartets, each in its folder or archive",
     "piano_midi_de": "www.piano-midi.de",
     "openscore_quartets": "github.com/OpenScore/StringQuartets",
     "folder": "any folder of MIDI and MusicXML files",
@@ -48,6 +57,7 @@ class SourceFile:
         reading: key of `music.corpus_read.READINGS`.
         ensemble: "" where only its notes can tell.
         skip: why it is not read at all, "" where it is.
+        data: the set it belongs to, where a set is made of others.
     """
 
     path: Path
@@ -59,6 +69,7 @@ class SourceFile:
     reading: str
     ensemble: str = ""
     skip: str = ""
+    data: str = ""
 
 
 def files_below(root: Path, suffixes: tuple[str, ...]) -> list[Path]:
@@ -161,7 +172,7 @@ _LISTS: dict[str, Callable[[Path], list[SourceFile]]] = {
     "piano_midi_de": _piano_midi_de,
     "folder": _folder,
 }
-DATA_NAMES = tuple(_LISTS)
+DATA_NAMES = (*_LISTS, "composer")
 
 
 def _why_not_unpacked(path: Path, error: Exception) -> str:
@@ -203,31 +214,90 @@ def unpack(archive: Path, cache_dir: Path) -> Path:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def source_root(data: str, path: Path | None, cache_dir: Path) -> Path:
-    """The folder that holds a data set; `path` may be a folder or a tar archive, unused for music21's sets.
+def _beginning(path: Path) -> str:
+    return "".join(c for c in path.name.lower() if c.isalnum())
+
+
+def _composer_parts(path: Path | None, cache_dir: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
+    """The roots of the sets that the composer's corpus is made of here, and a remark for each one that is missing."""
+    roots = {"music21": music21_corpus_dir()}
+    near = [path, *sorted(path.iterdir())] if path is not None and path.is_dir() else [path] if path else []
+    for name, beginnings in _PARTS.items():
+        found = [p for p in near if _beginning(p).startswith(beginnings)]
+        found.sort(key=lambda p: p.is_file())  # a folder before an archive
+        if found:
+            roots[name] = found[0] if found[0].is_dir() else unpack(found[0], cache_dir)
+    if path is not None and len(roots) == 1:
+        raise RequestError(f"data.path={path} holds none of {SOURCES['composer']}")
+    missing = [name for name in _PARTS if name not in roots]
+    return roots, tuple(f"without {name} ({SOURCES[name]}): not in data.path" for name in missing)
+
+
+def corpus_roots(data: str, path: Path | None, cache_dir: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
+    """The folders of a data set, by the names of the sets that it is made of, and remarks on what is not there.
+
+    Args:
+        data: one of `DATA_NAMES`. `composer` is made of music21's sets and, where `path` holds them, piano-midi.de and
+            OpenScore's quartets; the others are one set each.
+        path: a folder or a tar archive, unused for music21's sets; for `composer` a folder of such, or None.
 
     Raises:
         RequestError: unknown set, path missing or not there.
         CacheError: the cache cannot be written.
     """
-    if data not in _LISTS:
+    if data not in DATA_NAMES:
         raise RequestError(f"data={data} is not known; there are {', '.join(DATA_NAMES)}")
     if data.startswith("music21"):
-        return music21_corpus_dir()
-    if path is None:
+        return {data: music21_corpus_dir()}, ()
+    if path is None and data != "composer":
         raise RequestError(f"data={data} needs data.path=DIR, the folder with {SOURCES[data]}")
-    if not path.exists():
+    if path is not None and not path.exists():
         raise RequestError(f"data.path={path} does not exist; it must be the folder with {SOURCES[data]}")
-    return path if path.is_dir() else unpack(path, cache_dir)
+    if path is None or data == "composer":
+        return _composer_parts(path, cache_dir)
+    return {data: path if path.is_dir() else unpack(path, cache_dir)}, ()
 
 
-def source_files(data: str, root: Path) -> list[SourceFile]:
+def source_root(data: str, path: Path | None, cache_dir: Path) -> Path:
+    """The folder that holds a data set which is not made of others; see `corpus_roots`."""
+    return corpus_roots(data, path, cache_dir)[0][data]
+
+
+def _counted_once(found: dict[str, list[SourceFile]]) -> list[SourceFile]:
+    """Files of several sets, where a quartet that two of them have is read in one edition, and later ones not at all.
+
+    music21's edition is taken where it has the movements apart, OpenScore's where music21 has the work in one file.
+    """
+    files = [replace(source, data=name) for name, sources in found.items() for source in sources]
+    in_music21 = Counter(s.work for s in files if s.data == "music21" and s.reading == "quartet")
+    in_openscore = {s.work for s in files if s.data == "openscore_quartets"}
+    kept = []
+    for source in files:
+        skip = source.skip
+        if source.data == "openscore_quartets":
+            if source.style.removesuffix("_quartet") not in EARLY_QUARTETS:
+                skip = "written after about 1850"
+            elif in_music21[source.work] > 1:
+                skip = "music21 has this work as well"
+        elif source.work in in_openscore and in_music21[source.work] == 1:
+            skip = "OpenScore has this work with its movements apart"
+        kept.append(replace(source, skip=skip))
+    return kept
+
+
+def source_files(data: str, root: Path | dict[str, Path]) -> list[SourceFile]:
     """Every file of a data set, in an order that does not depend on the file system.
+
+    Args:
+        root: its folder, or the folders of the sets it is made of (`corpus_roots`).
 
     Raises:
         RequestError: no file of the right kind.
     """
-    found = _LISTS[data](root)
-    if not found:
-        raise RequestError(f"data={data}: no MIDI or MusicXML file of this set in {root}")
-    return found
+    if isinstance(root, Path):
+        root = {data: root}
+    found = {name: _LISTS[name](folder) for name, folder in root.items()}
+    for name, files in found.items():
+        if not files:
+            raise RequestError(f"data={name}: no MIDI or MusicXML file of this set in {root[name]}")
+    return found[data] if list(found) == [data] else _counted_once(found)
