@@ -16,7 +16,7 @@ from numpy import ndarray
 
 from composer.roll import PITCHES, step_div
 from music.harmony import QUALITIES
-from music.plan import CADENCES, Plan, Section
+from music.plan import CADENCES, RHYTHMS, Plan, Section
 
 UNKNOWN = -1
 # Columns of the context, one integer a step.
@@ -33,23 +33,35 @@ CONTEXT_FIELDS = (
     "chord_bass",
     "next_root",  # the chord after this one
     "next_quality",
+    "next_bass",
     "chord_left",  # steps until it comes
     "phrase_left",  # steps to the phrase's end, 1 in its last step
     "section_left",
     "cadence",  # how this phrase closes: 0 none, else 1 + index in CADENCES
     "style",
-    "density",  # hundredths of onsets a quarter
-    "register",  # mean pitch
+    "density",  # of the section, hundredths of onsets a quarter
+    "register",  # of the section, mean pitch
+    "bar_density",  # the same of the bar
+    "bar_register",
+    "bar_span",  # semitones from its lowest to its highest note
+    "bar_rhythm",  # index in RHYTHMS
+    "similarity",  # how like its reference the bar is to be: bin of SIMILARITY_BOUNDS
 )
 FIELD = {name: index for index, name in enumerate(CONTEXT_FIELDS)}
 # What can be absent together; "reference" and "fixed" are no columns, but are dropped alike.
 GROUPS: dict[str, tuple[str, ...]] = {
     "key": ("key_pc", "key_minor"),
-    "chord": ("chord_root", "chord_quality", "chord_bass", "next_root", "next_quality", "chord_left"),
+    "chord": ("chord_root", "chord_quality", "chord_bass", "next_root", "next_quality", "next_bass", "chord_left"),
     "form": ("phrase_left", "section_left", "cadence"),
     "style": ("style",),
     "texture": ("density", "register"),
+    "bar": ("bar_density", "bar_register", "bar_span", "bar_rhythm"),
+    "similarity": ("similarity",),
 }
+# Cosines (`composer.likeness`) that divide the bins: 0 unrelated … 4 literal or nearly so.
+SIMILARITY_BOUNDS = (0.25, 0.5, 0.75, 0.95)
+PITCH_CLASS_FIELDS = ("key_pc", "chord_root", "chord_bass", "next_root", "next_bass")
+PITCH_FIELDS = ("register", "bar_register")
 STRENGTHS = (0.125, 0.25, 0.5, 0.75, 1.0)
 FREE, OFF, HOLD, ATTACK = 0, 1, 2, 3  # states of a fixed-notes cell
 NO_REFERENCE, THEME, STATEMENT = 0, 1, 2  # kinds of reference
@@ -105,6 +117,7 @@ def _chord_columns(context: Int[ndarray, "steps fields"], section: Section, star
             following = section.chords[index + 1]
             rows[:, FIELD["next_root"]] = following.root
             rows[:, FIELD["next_quality"]] = QUALITIES.index(following.quality)
+            rows[:, FIELD["next_bass"]] = following.bass
 
 
 def _form_columns(context: Int[ndarray, "steps fields"], section: Section, start: int, bar_steps: int) -> None:
@@ -115,6 +128,15 @@ def _form_columns(context: Int[ndarray, "steps fields"], section: Section, start
         context[start:stop, FIELD["phrase_left"]] = np.arange(stop - start, 0, -1)
         context[start:stop, FIELD["cadence"]] = 0 if phrase.cadence is None else 1 + CADENCES.index(phrase.cadence)
         start = stop
+
+
+def _bar_columns(context: Int[ndarray, "steps fields"], section: Section, start: int, bar_steps: int) -> None:
+    for index, bar in enumerate(section.textures):
+        rows = context[start + index * bar_steps :][:bar_steps]
+        rows[:, FIELD["bar_density"]] = round(100 * bar.density)
+        rows[:, FIELD["bar_register"]] = UNKNOWN if bar.register is None else round(bar.register)
+        rows[:, FIELD["bar_span"]] = bar.span
+        rows[:, FIELD["bar_rhythm"]] = RHYTHMS.index(bar.rhythm)
 
 
 def plan_context(plan: Plan, grid: int, steps: int, styles: Sequence[str]) -> Int[ndarray, "steps fields"]:
@@ -142,6 +164,7 @@ def plan_context(plan: Plan, grid: int, steps: int, styles: Sequence[str]) -> In
         rows[:, FIELD["register"]] = UNKNOWN if section.register is None else round(section.register)
         _chord_columns(context, section, start, unit)
         _form_columns(context, section, start, bar_steps)
+        _bar_columns(context, section, start, bar_steps)
     return context
 
 
@@ -164,11 +187,12 @@ def drop_groups(context: Int[ndarray, "steps fields"], groups: Sequence[str]) ->
 def transpose_context(context: Int[ndarray, "steps fields"], semitones: int) -> Int[ndarray, "steps fields"]:
     """A copy moved by semitones: key, chords and register."""
     context = context.copy()
-    for name in ("key_pc", "chord_root", "chord_bass", "next_root"):
+    for name in PITCH_CLASS_FIELDS:
         column = _column(context, name)
         column[:] = np.where(column == UNKNOWN, UNKNOWN, (column + semitones) % 12)
-    register = _column(context, "register")
-    register[:] = np.where(register == UNKNOWN, UNKNOWN, register + semitones)
+    for name in PITCH_FIELDS:
+        column = _column(context, name)
+        column[:] = np.where(column == UNKNOWN, UNKNOWN, column + semitones)
     return context
 
 

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int, Int8, UInt8
 from numpy import ndarray
 
 from composer.conditions import NO_REFERENCE, STATEMENT, plan_context, shift_pitches
 from composer.roll import LOWEST_PITCH, PITCHES, Roll, roll_of_score, step_div
 from music.analysis.melody import melody_line
+from music.analysis.phrases import fermata_ends
 from music.analysis.plans import plan_of_score
-from music.analysis.similarity import bar_returns
+from music.analysis.similarity import TRANSPOSITIONS, BarProducts, bar_products, bar_returns
 from music.corpus_read import cut_bars
 from music.errors import PlanError
 from music.score import Bar, Score
@@ -31,6 +32,10 @@ class Example:
         context: the plan's columns, as long as the roll.
         melody: the top line alone, as (play, articulate) rolls.
         returns: per step, the earlier step that it is modelled on (-1 none) and the semitones from there to here.
+        bars: first step of each written bar, and the end.
+        likeness: of all pairs of bars at their best transposition, in 255ths; 0 where their lengths differ.
+        shifts: that transposition, semitones from the column's bar up to the row's.
+        annotated: the bounds of phrases are the score's own marks, not inferred.
     """
 
     name: str
@@ -38,6 +43,10 @@ class Example:
     context: ndarray
     melody: tuple[Bool[ndarray, "steps 88"], Bool[ndarray, "steps 88"]]
     returns: ndarray
+    bars: Int[ndarray, " bars_and_end"]
+    likeness: UInt8[ndarray, "bars bars"]
+    shifts: Int8[ndarray, "bars bars"]
+    annotated: bool
 
 
 def _melody_rolls(score: Score, roll: Roll) -> tuple[Bool[ndarray, "steps 88"], Bool[ndarray, "steps 88"]]:
@@ -51,12 +60,22 @@ def _melody_rolls(score: Score, roll: Roll) -> tuple[Bool[ndarray, "steps 88"], 
     return play & roll.play, articulate & roll.articulate
 
 
-def _return_steps(score: Score, roll: Roll) -> ndarray:
+def _bar_pairs(products: BarProducts, score: Score) -> tuple[UInt8[ndarray, "bars bars"], Int8[ndarray, "bars bars"]]:
+    """Likeness in 255ths and transposition of all pairs of bars."""
+    cosines = products.windows(1)
+    best = (cosines - 1e-4 * np.abs(TRANSPOSITIONS)[:, None, None]).argmax(axis=0)
+    likeness = np.take_along_axis(cosines, best[None], axis=0)[0].clip(0, 1)
+    lengths = np.array([b.duration_div for b in score.bars])
+    likeness[lengths[:, None] != lengths[None]] = 0
+    return np.rint(255 * likeness).astype(np.uint8), TRANSPOSITIONS[best].astype(np.int8)
+
+
+def _return_steps(score: Score, roll: Roll, products: BarProducts) -> ndarray:
     """[steps, 2]: source step or -1, transposition. Bars of unlike length give no reference."""
     unit = step_div(roll.steps_per_quarter)
     rows = np.full((roll.steps, 2), -1, dtype=np.int32)
     rows[:, 1] = 0
-    for found in bar_returns(score):
+    for found in bar_returns(score, products=products):
         if found is None:
             continue
         here, there = score.bars[found.bar], score.bars[found.source]
@@ -77,7 +96,13 @@ def make_example(name: str, score: Score, *, style: str, ensemble: str, styles: 
     plan = plan_of_score(score, style=style, ensemble=ensemble)
     roll = roll_of_score(score)
     context = plan_context(plan, roll.steps_per_quarter, roll.steps, styles)
-    return Example(name, roll, context, _melody_rolls(score, roll), _return_steps(score, roll))
+    products = bar_products(score)
+    unit = step_div(roll.steps_per_quarter)
+    bars = np.array([*(min(b.onset_div // unit, roll.steps) for b in score.bars), roll.steps])
+    likeness, shifts = _bar_pairs(products, score)
+    returns = _return_steps(score, roll, products)
+    melody, annotated = _melody_rolls(score, roll), bool(fermata_ends(score))
+    return Example(name, roll, context, melody, returns, bars, likeness, shifts, annotated)
 
 
 def join_split_bars(score: Score) -> Score:

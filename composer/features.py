@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from composer.conditions import ATTACK, FIELD, HOLD, LOOK_AHEAD, OFF, STRENGTHS
+from composer.conditions import ATTACK, FIELD, HOLD, LOOK_AHEAD, OFF, SIMILARITY_BOUNDS, STRENGTHS
 from music.harmony import CHORD_INTERVALS, QUALITIES
-from music.plan import CADENCES
+from music.plan import CADENCES, RHYTHMS
 
 VICINITY = 12  # semitones to either side
 REFERENCE_VICINITY = 2
@@ -40,6 +40,8 @@ LOCAL_BLOCKS = {
     "chord_member": 1,
     "chord_bass": 1,
     "next_chord_member": 1,
+    "next_chord_bass": 1,
+    "register_distance": 2,
     "reference_play": 2 * REFERENCE_VICINITY + 1,
     "reference_articulate": 2 * REFERENCE_VICINITY + 1,
     "reference_play_ahead": len(AHEAD),
@@ -71,6 +73,11 @@ def global_blocks(styles: int) -> dict[str, int]:
         "style": styles,
         "density": 2,
         "mean_pitch": 2,
+        "bar_density": 2,
+        "bar_mean_pitch": 2,
+        "bar_span": 2,
+        "bar_rhythm": len(RHYTHMS),
+        "similarity": len(SIMILARITY_BOUNDS) + 1,
         "reference_kind": 3,
         "fixed_any": 1,
         "previous_count": 2,
@@ -148,6 +155,16 @@ def _membership(
     return torch.where(known, interval, torch.full_like(interval, -1)), member
 
 
+def _is_class(pc: Int[Tensor, "B P"], wanted: Int[Tensor, "B T"]) -> Float[Tensor, "B T P"]:
+    return ((pc.unsqueeze(1) == wanted.unsqueeze(-1)) & (wanted >= 0).unsqueeze(-1)).float()
+
+
+def _distance(midi: Int[Tensor, "B P"], centre: Int[Tensor, "B T"]) -> Float[Tensor, "B T P"]:
+    """Octaves from a mean pitch, at most two either way; 0 where it is unknown."""
+    octaves = ((midi.unsqueeze(1) - centre.unsqueeze(-1)) / 12).clamp(-2, 2)
+    return octaves * (centre >= 0).unsqueeze(-1)
+
+
 def _ahead(bits: Float[Tensor, "B T_ahead P"], steps: int) -> list[Float[Tensor, "B T P"]]:
     return [bits[:, a : a + steps] for a in AHEAD]
 
@@ -169,7 +186,7 @@ def local_features(frames: Frames) -> Float[Tensor, "B T P local"]:
     minor = field["key_minor"].unsqueeze(-1)
     interval, member = _membership(pc, field["chord_root"], field["chord_quality"])
     _, next_member = _membership(pc, field["next_root"], field["next_quality"])
-    bass = ((pc.unsqueeze(1) == field["chord_bass"].unsqueeze(-1)) & (field["chord_bass"] >= 0).unsqueeze(-1)).float()
+    bass, next_bass = (_is_class(pc, field[name]) for name in ("chord_bass", "next_bass"))
     reference_play, reference_articulate = frames.reference_play.float(), frames.reference_articulate.float()
     fixed = frames.fixed
     on, off = (fixed >= HOLD).float(), (fixed == OFF).float()
@@ -177,6 +194,8 @@ def local_features(frames: Frames) -> Float[Tensor, "B T P local"]:
         member,
         bass,
         next_member,
+        next_bass,
+        *(_distance(midi, field[name]) for name in ("register", "bar_register")),
     ]
     ahead = [
         *_ahead(reference_play, T),
@@ -244,6 +263,11 @@ def global_features(frames: Frames, styles: int) -> Float[Tensor, "B T global"]:
         _onehot(field["style"], styles),
         _known_value(field["density"].clamp(max=1600) / 400, field["density"] >= 0),
         _known_value((field["register"] - 64) / 12, field["register"] >= 0),
+        _known_value(field["bar_density"].clamp(max=1600) / 400, field["bar_density"] >= 0),
+        _known_value((field["bar_register"] - 64) / 12, field["bar_register"] >= 0),
+        _known_value(field["bar_span"].clamp(max=72) / 36, field["bar_span"] >= 0),
+        _onehot(field["bar_rhythm"], len(RHYTHMS)),
+        _onehot(field["similarity"], len(SIMILARITY_BOUNDS) + 1),
         _onehot(frames.reference_kind, 3),
         any_fixed.unsqueeze(-1),
         torch.stack(count, dim=-1) / 4,

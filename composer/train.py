@@ -14,10 +14,11 @@ from composer.data import ComposerData
 from composer.features import feature_names
 from composer.module import ComposerModule
 from composer.network import NetworkConfig
+from composer.warm_start import load_network
 from composer.windows import WindowConfig
 from music.errors import RequestError
 from training.run import RunConfig, fit
-from training.weights import save_weights
+from training.weights import fit_weights, save_weights
 
 
 def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, An
     Args:
         cfg: plain values: `data` (name, path, licence), `cache_dir`, `workers`, `out`, `seed`, `trainer` (Lightning's
             arguments) and `task`: `run` (`RunConfig`), `network` (`NetworkConfig` without styles), `optimiser`
-            (`OptimiserConfig`), `windows` (`WindowConfig`), `resume`.
+            (`OptimiserConfig`), `windows` (`WindowConfig`), `resume`, `start` (weights to go on from, or None).
         logger: Lightning's; False for none.
 
     Returns:
@@ -54,6 +55,9 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, An
     network = NetworkConfig.from_dict({**task["network"], "styles": list(styles)})
     torch.manual_seed(int(cfg["seed"]))
     module = ComposerModule(network.to_dict(), {**task["optimiser"], "total": run.max_steps})
+    if task.get("start"):
+        started_from = load_network(Path(task["start"]), styles)[0]
+        fit_weights(Path(task["start"]), module.network, started_from.state_dict())
     data = ComposerData(train_set.pieces, valid_set.pieces, windows, seed=int(cfg["seed"]), epoch_steps=run.epoch_steps)
     started = time.perf_counter()
     best, figures = fit(

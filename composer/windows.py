@@ -7,24 +7,28 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Int
 from numpy import ndarray
 
 from composer.conditions import (
-    ATTACK,
+    FIELD,
     GROUPS,
     HOLD,
     LOOK_AHEAD,
     NO_REFERENCE,
-    OFF,
-    THEME,
+    UNKNOWN,
     drop_groups,
     shift_pitches,
     transpose_context,
 )
 from composer.examples import Example, references
 from composer.features import Frames
+from composer.fixed_draw import draw_fixed
+from composer.likeness import similarity_column
+from composer.reference_draw import Reference, draw_reference
 from composer.roll import LOWEST_PITCH, PITCHES
 
+FORM_JITTER = 0.2  # chance that inferred bounds are told a bar too early or too late
 MARGIN = 2  # silent pitches kept at either edge of a window
 
 
@@ -38,6 +42,7 @@ class WindowConfig:
         transpose: the farthest random transposition in semitones, either way.
         drop: chance that a group of conditions is concealed.
         drop_all: chance that all are.
+        drop_bars: the same of what is told of single bars, which a plan may well lack.
         fix: chance that part of the notes is told in advance.
     """
 
@@ -46,7 +51,8 @@ class WindowConfig:
     transpose: int = 5
     drop: float = 0.15
     drop_all: float = 0.1
-    fix: float = 0.2
+    drop_bars: float = 0.3
+    fix: float = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,69 +83,68 @@ def _context_rows(context: ndarray, first: int, count: int) -> ndarray:
     return context[np.minimum(np.arange(first, first + count), len(context) - 1)]
 
 
-def _theme_reference(example: Example, first: int, count: int) -> tuple[ndarray, ndarray, ndarray]:
-    play, articulate = (_rows(part, first, count) for part in example.melody)
-    return play, articulate, np.full(count, THEME, dtype=np.int8)
+def _bar_span(example: Example, first: int, last: int) -> tuple[int, int]:
+    """The whole bars that hold steps first .. last of a piece."""
+    bars = example.bars
+    low = int(np.searchsorted(bars, first, side="right")) - 1
+    high = int(np.searchsorted(bars, min(last, int(bars[-1])) - 1, side="right"))
+    return int(bars[low]), int(bars[high])
 
 
-def _corrupt(rng: np.random.Generator, play: ndarray, articulate: ndarray) -> tuple[ndarray, ndarray]:
-    """A reference with some of its notes missing, so that the net learns to use it without trusting it blindly."""
-    rate = rng.choice([0.0, 0.0, 0.1, 0.3])
-    kept = rng.random(play.shape[1]) >= rate
-    return play & kept, articulate & kept
+def _with_similarity(example: Example, first: int, reference: Reference) -> Int[ndarray, " steps"]:
+    """How like the reference, which begins at step `first`, the piece is: the column of the net's context."""
+    play, articulate, kind = reference
+    steps = slice(first, first + len(play))
+    return similarity_column(example.context[steps], example.roll.articulate[steps], articulate, kind)
 
 
-def _draw_reference(
-    rng: np.random.Generator, example: Example, first: int, steps: int
-) -> tuple[ndarray, ndarray, ndarray]:
-    count = steps + LOOK_AHEAD
-    choice = rng.random()
-    if choice < 0.25:
-        silent = np.zeros((count, PITCHES), dtype=bool)
-        return silent, silent.copy(), np.full(count, NO_REFERENCE, dtype=np.int8)
-    if choice < 0.5:
-        return _theme_reference(example, first, count)
-    play, articulate, kind = references(example, first, count)
-    return *_corrupt(rng, play, articulate), kind
+def _jitter_form(rng: np.random.Generator, example: Example, first: int, steps: int, context: ndarray) -> None:
+    """Moves inferred bounds of phrases by a bar now and then: they are no surer than that."""
+    if example.annotated or rng.random() >= FORM_JITTER:
+        return
+    bar = int(context[0, FIELD["bar_steps"]])
+    rows = _context_rows(example.context, first + int(rng.choice([-bar, bar])), steps)
+    for name in GROUPS["form"]:
+        context[:, FIELD[name]] = rows[:, FIELD[name]]
 
 
-def _draw_fixed(rng: np.random.Generator, example: Example, first: int, steps: int) -> ndarray:
-    """Notes told in advance: the melody with nothing above it, the lowest line, or whole bars."""
-    count = steps + LOOK_AHEAD
-    play, articulate = _rows(example.roll.play, first, count), _rows(example.roll.articulate, first, count)
-    states = np.where(articulate, ATTACK, np.where(play, HOLD, OFF)).astype(np.int8)
-    fixed = np.zeros((count, PITCHES), dtype=np.int8)
-    kind = rng.integers(3)
-    if kind == 0:
-        melody = _rows(example.melody[0], first, count)
-        top = np.where(melody.any(1), melody.argmax(1), PITCHES)
-        cells = np.arange(PITCHES)[None, :] >= top[:, None]
-    elif kind == 1:
-        bottom = np.where(play.any(1), play.argmax(1), -1)
-        cells = np.arange(PITCHES)[None, :] <= bottom[:, None]
-    else:
-        start = int(rng.integers(0, steps))
-        cells = np.zeros_like(play)
-        cells[start : start + int(rng.integers(4, steps))] = True
-    fixed[cells] = states[cells]
-    return fixed
+def _blur_bars(rng: np.random.Generator, context: ndarray) -> None:
+    """What is told of each bar is off by as much as a planner may be."""
+    bars = np.cumsum(context[:, FIELD["bar_step"]] == 0)
+    noise = rng.standard_normal((3, int(bars[-1]) + 1))[:, bars]
+    for name, change in (
+        ("bar_density", lambda v: v * np.exp(0.1 * noise[0])),
+        ("bar_register", lambda v: v + noise[1]),
+        ("bar_span", lambda v: np.maximum(v + 1.5 * noise[2], 0)),
+    ):
+        column = context[:, FIELD[name]]
+        column[:] = np.where(column == UNKNOWN, UNKNOWN, np.rint(change(column)))
 
 
 def draw_window(rng: np.random.Generator, example: Example, config: WindowConfig) -> Window:
     """A random window of a piece: its place, its key, and what the net is told of it."""
-    steps = config.steps
+    steps, count = config.steps, config.steps + LOOK_AHEAD
     first = int(rng.integers(0, max(example.roll.steps - steps // 2, 1)))
     semitones = int(rng.integers(-config.transpose, config.transpose + 1))
-    context = transpose_context(_context_rows(example.context, first, steps), semitones)
-    play_ref, struck_ref, kind = _draw_reference(rng, example, first, steps)
-    fixed = np.zeros((steps + LOOK_AHEAD, PITCHES), dtype=np.int8)
+    context = _context_rows(example.context, first, steps).copy()
+    _jitter_form(rng, example, first, steps, context)
+    _blur_bars(rng, context)
+    low, high = _bar_span(example, first, first + count)
+    reference = draw_reference(rng, example, low, high)
+    column = _with_similarity(example, low, reference)
+    play_ref, struck_ref, kind = (_rows(part, first - low, count) for part in reference)
+    context[:, FIELD["similarity"]] = np.where(kind[:steps] == NO_REFERENCE, UNKNOWN, _rows(column, first - low, steps))
+    fixed = np.zeros((count, PITCHES), dtype=np.int8)
     if rng.random() < config.fix:
-        fixed = _draw_fixed(rng, example, first, steps)
+        parts = (example.roll.play, example.roll.articulate, example.melody[0])
+        fixed = draw_fixed(rng, *(_rows(part, first, count) for part in parts))
     if rng.random() < config.drop_all:
         context = drop_groups(context, tuple(GROUPS))
         play_ref, struck_ref, kind = play_ref & False, struck_ref & False, kind * 0
     else:
-        context = drop_groups(context, [name for name in GROUPS if rng.random() < config.drop])
+        chances = {name: config.drop_bars if name == "bar" else config.drop for name in GROUPS}
+        context = drop_groups(context, [name for name, chance in chances.items() if rng.random() < chance])
+    context = transpose_context(context, semitones)
     moved = [
         shift_pitches(part, semitones)
         for part in (
@@ -156,11 +161,17 @@ def draw_window(rng: np.random.Generator, example: Example, config: WindowConfig
 
 def planned_window(example: Example, first: int, steps: int) -> Window:
     """A window with every condition as a planner gives it: no transposition, references from earlier bars only."""
-    play_ref, struck_ref, kind = references(example, first, steps + LOOK_AHEAD)
+    count = steps + LOOK_AHEAD
+    low, high = _bar_span(example, first, first + count)
+    reference = references(example, low, high - low)
+    column = _with_similarity(example, low, reference)
+    play_ref, struck_ref, kind = (_rows(part, first - low, count) for part in reference)
+    context = _context_rows(example.context, first, steps).copy()
+    context[:, FIELD["similarity"]] = np.where(kind[:steps] == NO_REFERENCE, UNKNOWN, _rows(column, first - low, steps))
     return Window(
         _rows(example.roll.play, first - 1, steps + 1),
         _rows(example.roll.articulate, first - 1, steps + 1),
-        _context_rows(example.context, first, steps),
+        context,
         play_ref,
         struck_ref,
         kind[:steps],

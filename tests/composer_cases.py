@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from composer.conditions import ATTACK, FREE, HOLD, OFF, plan_context
+from composer.conditions import ATTACK, FIELD, FREE, HOLD, OFF, plan_context
 from composer.examples import Example
 from composer.features import Frames
 from composer.network import BiaxialNetwork, NetworkConfig
@@ -58,9 +58,13 @@ def made_example(seed: int) -> Example:
     top = roll.play.argmax(1)
     melody = np.zeros_like(roll.play)
     melody[np.arange(steps), top] = roll.play[np.arange(steps), top]
-    return Example(
-        f"made{seed}", roll, plan_context(plan, 4, steps, STYLES), (melody, melody & roll.articulate), returns
-    )
+    context = plan_context(plan, 4, steps, STYLES)
+    bars = np.array(sorted({0, steps, *np.flatnonzero(context[:, FIELD["bar_step"]] == 0).tolist()}))
+    rng, count = np.random.default_rng(seed), len(bars) - 1
+    likeness = rng.integers(0, 256, (count, count)).astype(np.uint8)
+    shifts = rng.integers(-3, 4, (count, count)).astype(np.int8)
+    lines = (melody, melody & roll.articulate)
+    return Example(f"made{seed}", roll, context, lines, returns, bars, likeness, shifts, annotated=False)
 
 
 def made_frames(seed: int = 0, items: int = 3, steps: int = 16, width: int = 40) -> Frames:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from composer.conditions import CONTEXT_FIELDS, FIELD, GROUPS, LOOK_AHEAD
+from composer.conditions import CONTEXT_FIELDS, FIELD, GROUPS, LOOK_AHEAD, PITCH_CLASS_FIELDS, PITCH_FIELDS
 from composer.features import (
     AHEAD,
     CHOICE_WIDTH,
@@ -120,9 +120,11 @@ def test_features_move_with_the_music() -> None:
     """Moving notes, window, key and chords by the same interval leaves all but register and pitch class as it was."""
     frames = made_frames()
     context = frames.context.clone()
-    for name in ("key_pc", "chord_root", "chord_bass", "next_root"):
+    for name in PITCH_CLASS_FIELDS:
         column = context[..., FIELD[name]]
         context[..., FIELD[name]] = torch.where(column < 0, column, (column + 3) % 12)
+    for name in PITCH_FIELDS:
+        context[..., FIELD[name]] += 3 * (context[..., FIELD[name]] >= 0)
     moved = replace(frames, lowest=frames.lowest + 3, context=context)
     start = 8 + 12  # register bumps and absolute pitch class
     assert torch.allclose(local_features(frames)[..., start:], local_features(moved)[..., start:])

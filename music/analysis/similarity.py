@@ -157,7 +157,9 @@ def bar_products(score: Score, spans: tuple[tuple[int, int], ...] | None = None)
     return BarProducts(np.concatenate([down, up]), np.square(blurred).sum(axis=(1, 2)))
 
 
-def bar_returns(score: Score, *, window_bars: int = 2, threshold: float = 0.5) -> tuple[Return | None, ...]:
+def bar_returns(
+    score: Score, *, window_bars: int = 2, threshold: float = 0.5, products: BarProducts | None = None
+) -> tuple[Return | None, ...]:
     """For each written bar the best earlier bar that it is like, or None.
 
     A bar is judged by the windows of `window_bars` bars that hold it; the source window ends before the target window
@@ -168,10 +170,11 @@ def bar_returns(score: Score, *, window_bars: int = 2, threshold: float = 0.5) -
         score: the piece.
         window_bars: bars in a window; 1 in a piece that is shorter.
         threshold: least similarity.
+        products: of the score's written bars, where they are at hand.
     """
     bars = len(score.bars)
     size = min(window_bars, max(1, bars // 2))
-    cosines = bar_products(score).windows(size)
+    cosines = (products or bar_products(score)).windows(size)
     # Written bars of unequal length are not alike, whatever their onsets.
     lengths = np.array([b.duration_div for b in score.bars])
     count = cosines.shape[1]
