@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -18,6 +19,7 @@ from music.analysis.key import estimate_key, key_segments
 from music.analysis.melody import melody_line
 from music.analysis.phrases import infer_phrase_ends, phrase_ends
 from music.analysis.plans import plan_of_score
+from music.analysis.repeats import repeat_places, with_repeats
 from music.analysis.similarity import bar_returns, passage_similarity
 from music.errors import PlanError
 from music.pitch import Key
@@ -336,3 +338,34 @@ def test_a_plan_has_a_texture_for_each_bar() -> None:
     plan = plan_of_score(line([72, 71, 69, 67] * 8, meter="2/4"))
     assert [len(s.textures) for s in plan.sections] == [s.bars for s in plan.sections]
     assert {t.rhythm for s in plan.sections for t in s.textures} == {"quarter"}
+
+
+def repeated(bars: Score, numbers: list[int]) -> Score:
+    """The score with these printed bar numbers."""
+    return replace(bars, bars=tuple(replace(b, number=n) for b, n in zip(bars.bars, numbers, strict=True)), sections=())
+
+
+def test_repeats_show_in_the_bar_numbers() -> None:
+    tune = satb(CADENCE * 5)
+    numbers = [*range(1, 7), *range(1, 7), *range(7, 11), *range(7, 11)]
+    score = repeated(tune, numbers)
+    bar = Meter.parse("4/4").bar_div
+    assert repeat_places(score) == (0, 6 * bar, 12 * bar, 16 * bar, 20 * bar)
+    assert repeat_places(tune) == ()
+    ending = repeated(tune, [1, 2, 3, 4, 1, 2, 3, 5, *range(6, 18)])  # a second ending instead of bar 4
+    assert repeat_places(ending) == (0, 4 * bar, 8 * bar)
+    assert repeat_places(repeated(tune, [*range(9, 15), *range(1, 15)])) == ()  # goes back to what is not there
+
+
+def test_sections_begin_at_repeats() -> None:
+    pitches = [60, 64, 67, 65, 64, 62, 60, 59]
+    score = repeated(line(pitches * 12, meter="4/4"), [*range(1, 11), *range(1, 11), *range(11, 15)])
+    plan = plan_of_score(score)
+    bounds = [*plan.first_bars, plan.bars]
+    assert {0, 10, 20, 24} <= set(bounds)
+
+
+def test_repeats_push_aside_bounds_that_are_too_near() -> None:
+    assert with_repeats([0, 8, 16, 24], (10, 20)) == [0, 10, 16, 20, 24]
+    assert with_repeats([0, 24], (2, 12, 14)) == [0, 12, 24]
+    assert with_repeats([0, 8, 24], ()) == [0, 8, 24]

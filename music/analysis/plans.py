@@ -20,6 +20,7 @@ from music.analysis.cadence import find_cadence
 from music.analysis.chords import Harmony, analyse_harmony, merge_chords
 from music.analysis.melody import melody_line
 from music.analysis.phrases import fermata_ends, infer_phrase_ends
+from music.analysis.repeats import repeat_places, with_repeats
 from music.analysis.sections import EXACT, SAME, SectionSpan, label_sections, section_bounds
 from music.analysis.similarity import BarProducts, bar_products
 from music.harmony import figure
@@ -37,7 +38,7 @@ LONGEST_JOINED = 4  # bars; inferred phrases without a cadence are joined up to 
 class _Analysis:
     """What the parts of a plan are read from: `bounds` are phrase bounds in plan bars, `ends` their true onsets.
 
-    `marked` says that the phrases are those of the fermatas.
+    `marked` says that the phrases are those of the fermatas, `repeats` at which bars the score's own repeats lie.
     """
 
     score: Score
@@ -48,6 +49,7 @@ class _Analysis:
     ends: dict[int, int]
     bounds: tuple[int, ...]
     products: BarProducts
+    repeats: tuple[int, ...]
 
 
 def plan_of_score(score: Score, *, style: str = "", ensemble: str = "satb") -> Plan:
@@ -85,18 +87,24 @@ def _read(score: Score) -> _Analysis:
     harmony = analyse_harmony(score)
     marked = fermata_ends(score)
     ends = {bars.nearest_bar(e): e for e in marked or infer_phrase_ends(score, harmony=harmony)}
+    repeats = {} if score.sections else {bars.nearest_bar(place): place for place in repeat_places(score)}
+    ends = repeats | ends
     bounds = tuple(sorted({0, bars.bars, *ends}))
     spans = tuple((bars.onset_div(i), min(bars.onset_div(i + 1), score.end_div)) for i in range(bars.bars))
-    return _Analysis(score, bars, note_arrays(score), harmony, bool(marked), ends, bounds, bar_products(score, spans))
+    return _Analysis(
+        score, bars, note_arrays(score), harmony, bool(marked), ends, bounds, bar_products(score, spans), tuple(repeats)
+    )
 
 
 def _find_sections(analysis: _Analysis) -> list[SectionSpan]:
-    """Sections of the piece; its own marks win where it has them."""
+    """Sections of the piece; its own marks win where it has them, and its own repeats else."""
     bars, marks = analysis.bars, analysis.score.sections
     names = {bars.nearest_bar(m.onset_div): m.label for m in marks if re.fullmatch(r"[A-Z]'*", m.label)}
-    strong = tuple(b for b in analysis.bounds if analysis.marked or _cadence(analysis, b) is not None)
+    sure = {*analysis.repeats, *(analysis.bounds if analysis.marked else ())}
+    strong = tuple(b for b in analysis.bounds if b in sure or _cadence(analysis, b) is not None)
     places = tuple(bars.nearest_bar(m.onset_div) for m in marks)
-    return label_sections(analysis.products, section_bounds(analysis.products, analysis.bounds, places, strong), names)
+    found = section_bounds(analysis.products, analysis.bounds, places, strong)
+    return label_sections(analysis.products, with_repeats(found, analysis.repeats), names)
 
 
 def _join_phrases(analysis: _Analysis, spans: list[SectionSpan]) -> tuple[int, ...]:
