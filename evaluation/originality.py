@@ -1,28 +1,51 @@
 """Originality: the longest passage that a piece shares with the pieces a composer learned from.
 
 A passage is a row of successive sonorities, whatever their key and durations: each is known by its intervals above the
-bass and by how the bass came to it. The index keeps a 32-bit hash of each such step, 4 bytes a sonority, so that the
-training pieces themselves need not be at hand.
+bass and by how the bass came to it. The index keeps a 24-bit hash of each such step in the order of the pieces, 3 bytes
+a sonority before compression: the training pieces need not be at hand, and the length of a shared passage is exact but
+for steps that hash alike (`RunIndex.longest_run`). The file that ships is made by `python -m evaluation.build_index`.
+
+A file of n-grams without their order would be no smaller (one hash a sonority as well) and gives only an upper bound:
+two training passages that overlap in n - 1 sonorities are taken for one. Both are measured in
+`benchmarks/originality.py`.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import UInt32
+from jaxtyping import Bool, Int, UInt32
 
 from evaluation.sonorities import changes, sonorities
 from music.cache import write_atomically
 from music.errors import FileError
 from music.score import Score
 
+SHIPPED = Path(__file__).with_name("index") / "originality.npz"
+HASH_BITS = 24
 _END = 0  # stands between two pieces and equals no step's hash
+_MASK = (1 << HASH_BITS) - 1
+
+
+def step_hash(before: Sequence[int], after: Sequence[int]) -> int:
+    """Hash of the step from one sonority to the next (pitches from the lowest up), the same in every key; never 0."""
+    low = before[0]
+    shape = bytes([len(before), *(p - low for p in before), *((p - low) % 256 for p in after)])
+    value = zlib.crc32(shape)
+    return (value ^ value >> HASH_BITS) & _MASK or 1
+
+
+def _hash_row(row: Sequence[Sequence[int]]) -> UInt32[np.ndarray, " steps"]:
+    return np.array([step_hash(before, after) for before, after in pairwise(row)], dtype=np.uint32)
 
 
 def step_hashes(score: Score) -> UInt32[np.ndarray, " steps"]:
@@ -30,45 +53,107 @@ def step_hashes(score: Score) -> UInt32[np.ndarray, " steps"]:
 
     A pair is hashed by its two chords' intervals above their basses and the bass' move in semitones.
     """
-    rows = changes(sonorities(score))
-    hashes: list[int] = []
-    for before, after in pairwise(rows):
-        low = before[0]
-        shape = bytes([len(before), *(p - low for p in before), *((p - low) % 256 for p in after)])
-        hashes.append(zlib.crc32(shape) or 1)
-    return np.array(hashes, dtype=np.uint32)
+    return _hash_row(changes(sonorities(score)))
 
 
-@dataclass(frozen=True)
+def roll_sonorities(play: Bool[np.ndarray, "steps pitches"]) -> tuple[list[tuple[int, ...]], Int[np.ndarray, " n"]]:
+    """Successive different sonorities of a piano roll, silence skipped, and the step that each begins in.
+
+    A restruck sonority is no new one, so the bits of articulation do not matter.
+    """
+    changed = np.ones(len(play), dtype=bool)
+    changed[1:] = (play[1:] != play[:-1]).any(axis=1)
+    row: list[tuple[int, ...]] = []
+    begins: list[int] = []
+    for step in np.flatnonzero(changed & play.any(axis=1)):
+        pitches = tuple(np.flatnonzero(play[step]).tolist())
+        if not row or row[-1] != pitches:
+            row.append(pitches)
+            begins.append(int(step))
+    return row, np.array(begins, dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
 class RunIndex:
-    """Hashed steps of many pieces, one piece after another with a 0 behind each."""
+    """Hashed steps of many pieces, one piece after another with a 0 behind each.
+
+    Args:
+        steps: the hashes.
+        about: what was indexed: names of the sets, number of pieces, sha256 of the corpus.
+    """
 
     steps: UInt32[np.ndarray, " steps"]
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def pieces(self) -> int:
         """Number of pieces."""
         return int((self.steps == _END).sum())
 
+    @cached_property
+    def _order(self) -> tuple[UInt32[np.ndarray, " steps"], Int[np.ndarray, " steps"]]:
+        """The hashes sorted, and where each stands; places of one hash in their order."""
+        order = np.argsort(self.steps, kind="stable")
+        return self.steps[order], order
+
+    def run_lengths(self, hashes: UInt32[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+        """For each step of a piece, the longest run of steps that ends with it and stands in one indexed piece."""
+        values, places = self._order
+        lengths = np.zeros(len(hashes), dtype=np.int64)
+        before, runs = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+        bounds = zip(np.searchsorted(values, hashes, "left"), np.searchsorted(values, hashes, "right"), strict=True)
+        for index, (first, last) in enumerate(bounds):
+            here = places[first:last]
+            grown = np.ones(len(here), dtype=np.int64)
+            if len(before) and len(here):
+                # A run that ended at the place before goes on here.
+                at = np.minimum(np.searchsorted(before, here - 1), len(before) - 1)
+                grown += np.where(before[at] == here - 1, runs[at], 0)
+            before, runs = here, grown
+            lengths[index] = grown.max(initial=0)
+        return lengths
+
     def longest_run(self, score: Score) -> int:
         """Longest run of successive sonorities of the score that stands in one indexed piece; 0: not even two.
 
         Transposed runs count, and so do runs in other durations; a note more or less in a chord ends a run. Definition:
         this project's own, a longest common substring. The difference from an exact one: two steps with the same hash
-        (one pair in four thousand million) are taken as equal.
+        (one pair in 16.8 million) are taken as equal.
         """
-        runs = np.zeros(len(self.steps) + 1, dtype=np.int32)
-        longest = 0
-        for step in step_hashes(score):
-            # The run that ends at each place is one longer than the one that ended before it at the step before.
-            runs[1:] = np.where(self.steps == step, runs[:-1] + 1, 0)
-            longest = max(longest, int(runs.max(initial=0)))
+        return self._sonorities(self.run_lengths(step_hashes(score)))
+
+    def run_at_end(
+        self,
+        play: Bool[np.ndarray, "steps pitches"],
+        articulate: Bool[np.ndarray, "steps pitches"] | None = None,
+        *,
+        since: int = 0,
+    ) -> int:
+        """Longest shared run, in sonorities, of those that end at step `since` of a roll or later.
+
+        Cheap enough to be asked of every candidate for a phrase: give the roll from some bars before the phrase, so
+        that a run which begins before it counts whole, and the phrase's first step as `since`.
+
+        Args:
+            play: the roll so far; any range of pitches.
+            articulate: accepted beside `play` as composers hold them; a restruck sonority is no new one, so it does
+                not matter.
+            since: runs that end before this step are left out.
+        """
+        row, begins = roll_sonorities(play)
+        return self._sonorities(self.run_lengths(_hash_row(row))[begins[1:] >= since])
+
+    @staticmethod
+    def _sonorities(lengths: Int[np.ndarray, " n"]) -> int:
+        longest = int(lengths.max(initial=0))
         return longest + 1 if longest else 0
 
     def write(self, path: Path) -> None:
-        """Writes the index as a compressed .npz, about 4 bytes a sonority."""
+        """Writes the index as a compressed .npz, less than 3 bytes a sonority; the same index gives the same bytes."""
+        planes = np.stack([(self.steps >> shift & 0xFF).astype(np.uint8) for shift in (0, 8, 16)])
+        text = json.dumps(dict(self.about), sort_keys=True).encode()
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, steps=self.steps)
+        np.savez_compressed(buffer, planes=planes, about=np.frombuffer(text, dtype=np.uint8))
         write_atomically(path, buffer.getvalue())
 
     @classmethod
@@ -80,15 +165,26 @@ class RunIndex:
         """
         try:
             with np.load(path, allow_pickle=False) as file:
-                steps = file["steps"]
+                planes, about = file["planes"], json.loads(file["about"].tobytes())
         except (OSError, ValueError, KeyError, EOFError, zlib.error) as error:
             raise FileError(path, f"is no index of sonorities ({error})") from None
-        if steps.dtype != np.uint32 or steps.ndim != 1:
+        if planes.dtype != np.uint8 or planes.ndim != 2 or len(planes) != 3 or not isinstance(about, dict):
             raise FileError(path, "is no index of sonorities")
-        return cls(steps)
+        low, middle, high = planes.astype(np.uint32)
+        return cls(low | middle << 8 | high << 16, about)
 
 
-def index_pieces(scores: Iterable[Score]) -> RunIndex:
+def index_pieces(scores: Iterable[Score], about: Mapping[str, Any] | None = None) -> RunIndex:
     """Index of pieces."""
     parts = [np.append(step_hashes(score), np.uint32(_END)) for score in scores]
-    return RunIndex(np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint32))
+    return RunIndex(np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint32), about or {})
+
+
+@cache
+def shipped_index() -> RunIndex | None:
+    """The index of the training pieces that ships, read once; None where this copy has none.
+
+    Raises:
+        FileError: it is damaged.
+    """
+    return RunIndex.read(SHIPPED) if SHIPPED.is_file() else None
