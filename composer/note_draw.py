@@ -1,0 +1,274 @@
+"""The compiled note axis: one frame of several items in lockstep, from the lowest pitch up.
+
+It computes what `BiaxialNetwork.along_notes` does, with each choice drawn before the next pitch is looked at. Rows of
+all arrays are pitch first, then stream (told all, told nothing), then item. Products with few rows are sums of scaled
+weight rows, four at a time, which reads each weight once for all items.
+"""
+
+from __future__ import annotations
+
+from typing import no_type_check
+
+import numpy as np
+from numba import njit
+
+from composer.conditions import ATTACK, FREE, OFF
+from composer.grammar_masks import forbidden
+
+FLAGS = {"contract", "reassoc", "nsz"}
+# tanh as a quotient of polynomials on [-TANH_LIMIT, TANH_LIMIT], beyond which it is 1 in single precision: the
+# coefficients are those of the Eigen library (generic_fast_tanh_float), good to a few units in the last place.
+TANH_LIMIT = np.float32(7.90531110763549805)
+A1, A3, A5 = np.float32(4.89352455891786e-03), np.float32(6.37261928875436e-04), np.float32(1.48572235717979e-05)
+A7, A9 = np.float32(5.12229709037114e-08), np.float32(-8.60467152213735e-11)
+A11, A13 = np.float32(2.00018790482477e-13), np.float32(-2.76076847742355e-16)
+B0, B2 = np.float32(4.89352518554385e-03), np.float32(2.26843463243900e-03)
+B4, B6 = np.float32(1.18534705686654e-04), np.float32(1.19825839466702e-06)
+HALF, ONE = np.float32(0.5), np.float32(1.0)
+
+
+@no_type_check  # the run-time type checks of the tests cannot wrap what numba compiles
+@njit(cache=True, fastmath=FLAGS, error_model="numpy")
+def _tanh(x):
+    x = TANH_LIMIT if x > TANH_LIMIT else x
+    x = -TANH_LIMIT if x < -TANH_LIMIT else x
+    s = x * x
+    over = x * (A1 + s * (A3 + s * (A5 + s * (A7 + s * (A9 + s * (A11 + s * A13))))))
+    return over / (B0 + s * (B2 + s * (B4 + s * B6)))
+
+
+@no_type_check
+@njit(cache=True, fastmath=FLAGS, error_model="numpy")
+def _sigmoid(x):
+    return HALF * _tanh(HALF * x) + HALF
+
+
+@no_type_check
+@njit(cache=True, fastmath=FLAGS, error_model="numpy")
+def cells(gates, c, h, at, out, place, residual, source):
+    """LSTM cells of many rows.
+
+    Args:
+        gates: [rows, 4 units], W x + R h + b in torch's order: input, forget, cell, output.
+        c: [rows, units], changed in place.
+        h: [rows, ...], the new state goes to columns at, at + 1, …
+        out: [rows, ...], the output goes to columns place, place + 1, …: the state, with the input added if `residual`.
+        source: [rows, ...], its first columns are the input.
+    """
+    rows, units = c.shape
+    for r in range(rows):
+        gate, cell, state, output, x = gates[r], c[r], h[r], out[r], source[r]
+        for j in range(units):
+            cell[j] = _sigmoid(gate[units + j]) * cell[j] + _sigmoid(gate[j]) * _tanh(gate[2 * units + j])
+        if residual:
+            for j in range(units):
+                y = _sigmoid(gate[3 * units + j]) * _tanh(cell[j])
+                state[at + j] = y
+                output[place + j] = y + x[j]
+        else:
+            for j in range(units):
+                y = _sigmoid(gate[3 * units + j]) * _tanh(cell[j])
+                state[at + j] = y
+                output[place + j] = y
+
+
+@no_type_check
+@njit(cache=True, fastmath=FLAGS)
+def _add_product(gates, x, weight):
+    """gates += x @ weight."""
+    rows, wide = gates.shape
+    width = weight.shape[0]
+    for i in range(0, width - 3, 4):
+        w0, w1, w2, w3 = weight[i], weight[i + 1], weight[i + 2], weight[i + 3]
+        for r in range(rows):
+            x0, x1, x2, x3 = x[r, i], x[r, i + 1], x[r, i + 2], x[r, i + 3]
+            row = gates[r]
+            for j in range(wide):
+                row[j] += x0 * w0[j] + x1 * w1[j] + x2 * w2[j] + x3 * w3[j]
+    for i in range(width - width % 4, width):
+        w0 = weight[i]
+        for r in range(rows):
+            x0 = x[r, i]
+            row = gates[r]
+            for j in range(wide):
+                row[j] += x0 * w0[j]
+
+
+@no_type_check
+@njit(cache=True, fastmath=FLAGS)
+def add_notes(x, play, articulate, play_table, articulate_table, streams):
+    """Adds what the notes of the frame before contribute to every pitch.
+
+    Args:
+        x: [pitches * streams * items, width], added to.
+        play, articulate: [items, pitches] bits.
+        play_table, articulate_table: row P - 1 + p - q is what a note at q adds to pitch p, P being their pitches.
+        streams: 1 or 2.
+    """
+    items, pitches = play.shape
+    middle = play_table.shape[0] // 2
+    width = x.shape[1]
+    for n in range(items):
+        for q in range(pitches):
+            if play[n, q]:
+                for p in range(pitches):
+                    played = play_table[middle + p - q]
+                    struck = articulate_table[middle + p - q]
+                    for s in range(streams):
+                        row = x[(p * streams + s) * items + n]
+                        if articulate[n, q]:
+                            for j in range(width):
+                                row[j] += played[j] + struck[j]
+                        else:
+                            for j in range(width):
+                                row[j] += played[j]
+
+
+@no_type_check
+@njit(cache=True)
+def _log_sigmoid(x):
+    return -np.log1p(np.exp(-x)) if x > 0 else x - np.log1p(np.exp(x))
+
+
+@no_type_check
+@njit(cache=True)
+def _chance(x):
+    return 1.0 / (1.0 + np.exp(-x))
+
+
+@no_type_check
+@njit(cache=True)
+def _sorted_notes(bits):
+    """Columns of the bits that are set, row by row, and their numbers."""
+    rows, columns = bits.shape
+    notes, count = np.zeros((rows, columns), np.int64), np.zeros(rows, np.int64)
+    for r in range(rows):
+        for k in range(columns):
+            if bits[r, k]:
+                notes[r, count[r]] = k
+                count[r] += 1
+    return notes, count
+
+
+@no_type_check
+@njit(cache=True, fastmath=FLAGS)
+def _add_choices(gates, p, chosen, count, articulate, choice, struck_choice):
+    """Adds what the notes chosen below pitch p contribute to the first layer's gates, [streams * items, 4 units]."""
+    rows, wide = gates.shape
+    items = len(count)
+    for r in range(rows):
+        n, row = r % items, gates[r]
+        for k in range(count[n]):
+            d = p - chosen[n, k]
+            added = choice[d]
+            for j in range(wide):
+                row[j] += added[j]
+            if d < struck_choice.shape[0] and articulate[n, chosen[n, k]]:
+                added = struck_choice[d]
+                for j in range(wide):
+                    row[j] += added[j]
+
+
+@no_type_check
+@njit(cache=True, fastmath=FLAGS, error_model="numpy")
+def draw_frame(
+    first,
+    weights,
+    biases,
+    residuals,
+    output,
+    choices,
+    room,
+    fixed,
+    draws,
+    bias,
+    mask,
+    before,
+    rules,
+    temperature,
+    least,
+    guidance,
+    play,
+    articulate,
+    logits,
+    log_prob,
+):
+    """Draws a frame of every item.
+
+    Args:
+        first: [pitches, streams * items, 4 units] of the first layer, all but choices and state; changed.
+        weights: per layer [inputs and units, 4 units], of the first layer the units' rows alone.
+        biases: of all layers but the first.
+        residuals: whether a layer's input is added to its output.
+        output: weight [2, units] and bias [2].
+        choices: two tables, whose row d is what a note chosen, a note struck d semitones below adds to `first`.
+        room: for each layer's [input, state] rows and, after those, the last layer's output; cells; gates.
+        fixed, draws, bias, mask, before: [items, pitches], [items, 2, pitches], and [items, pitches] thrice.
+        rules: `composer.grammar_masks.Rules.to_array`.
+        temperature, least: see `composer.stepper.Stepper.draw`.
+        guidance: with two streams, logits are those of the second and so many times the first's difference from it.
+        play, articulate, logits, log_prob: results, [items, pitches] twice, [items, pitches, 2], [items].
+    """
+    pitches, rows, _ = first.shape
+    items, layers = play.shape[0], len(weights)
+    weight_out, bias_out = output
+    choice, struck_choice = choices
+    xs, cs, gates = room
+    for x in xs:
+        x[:] = 0.0
+    for c in cs:
+        c[:] = 0.0
+    chosen = np.zeros((items, pitches), np.int64)
+    count = np.zeros(items, np.int64)
+    told, told_count = _sorted_notes(fixed > OFF)
+    passed = np.zeros(items, np.int64)  # of those told, the ones at or below the pitch
+    old, old_count = _sorted_notes(before)
+    log_prob[:] = 0.0
+    both = np.zeros((rows, 2), np.float32)
+    for p in range(pitches):
+        _add_choices(first[p], p, chosen, count, articulate, choice, struck_choice)
+        for layer in range(layers):
+            inputs = xs[layer].shape[1] - cs[layer].shape[1]
+            gate = gates[layer]
+            if layer > 0:
+                for r in range(rows):
+                    gate[r] = biases[layer - 1]
+            else:
+                gate[:] = first[p]
+            _add_product(gate, xs[layer], weights[layer])
+            cells(gate, cs[layer], xs[layer], inputs, xs[layer + 1], 0, residuals[layer], xs[layer])
+        for r in range(rows):
+            for side in range(2):
+                total = bias_out[side]
+                for j in range(weight_out.shape[1]):
+                    total += weight_out[side, j] * xs[layers][r, j]
+                both[r, side] = total
+        for n in range(items):
+            if rows > items:
+                for side in range(2):
+                    free = both[items + n, side]
+                    logits[n, p, side] = free + guidance * (both[n, side] - free)
+            else:
+                logits[n, p] = both[n]
+            if fixed[n, p] == FREE:
+                # What begins: a new note, or one struck anew.
+                begin = 0.0 if before[n, p] else bias[n, p]
+                chance = _chance((logits[n, p, 0] + begin) / temperature)
+                sounds = chance >= least and draws[n, 0, p] < chance and not mask[n, p]
+                above = told[n, passed[n] : told_count[n]]
+                if sounds and forbidden(p, chosen[n, : count[n]], above, old[n, : old_count[n]], rules):
+                    sounds = False
+                play[n, p] = sounds
+                anew = _chance((logits[n, p, 1] + bias[n, p] - begin) / temperature)
+                articulate[n, p] = sounds and (not before[n, p] or draws[n, 1, p] < anew)
+            else:
+                play[n, p] = fixed[n, p] != OFF
+                passed[n] += play[n, p]
+                articulate[n, p] = play[n, p] and (fixed[n, p] == ATTACK or not before[n, p])
+            if play[n, p]:
+                chosen[n, count[n]] = p
+                count[n] += 1
+                sign = 1.0 if articulate[n, p] else -1.0
+                log_prob[n] += _log_sigmoid(logits[n, p, 0]) + _log_sigmoid(sign * logits[n, p, 1])
+            else:
+                log_prob[n] += _log_sigmoid(-logits[n, p, 0])
