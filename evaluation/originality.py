@@ -143,6 +143,12 @@ class RunIndex:
         row, begins = roll_sonorities(play)
         return self._sonorities(self.run_lengths(_hash_row(row))[begins[1:] >= since])
 
+    def longest_run_of_roll(
+        self, play: Bool[np.ndarray, "steps pitches"], articulate: Bool[np.ndarray, "steps pitches"] | None = None
+    ) -> int:
+        """`longest_run` of a roll of any range of pitches; `articulate` as in `run_at_end`."""
+        return self.run_at_end(play, articulate)
+
     @staticmethod
     def _sonorities(lengths: Int[np.ndarray, " n"]) -> int:
         longest = int(lengths.max(initial=0))

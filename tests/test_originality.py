@@ -69,7 +69,7 @@ def test_a_roll_is_measured_as_its_score(piece: Row, others: list[Row]) -> None:
     index = index_pieces([score_of(row) for row in others])
     assert index.run_at_end(roll_of(piece)) == index.longest_run(score_of(piece))
     play = roll_of(piece)[:, 20:70]  # a composer's narrower range
-    assert index.run_at_end(play, play) == index.longest_run(score_of(piece))
+    assert index.longest_run_of_roll(play, play) == index.longest_run(score_of(piece))
 
 
 def test_only_runs_that_end_in_the_last_phrase_count() -> None:
