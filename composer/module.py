@@ -46,7 +46,7 @@ class ComposerModule(pl.LightningModule):
 
     def _nats(self, frames: Frames) -> torch.Tensor:
         logits, _ = self.network(frames)
-        return frame_nats(logits, frames) * frames.fit
+        return frame_nats(logits.float(), frames) * frames.fit  # in full precision where the network is not
 
     def training_step(self, batch: Frames, batch_idx: int) -> torch.Tensor:
         """Mean over all steps of the batch, unfit ones counted as 0: so shares of several processes add up exactly."""

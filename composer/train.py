@@ -13,12 +13,13 @@ from composer.corpus import hold_out, load_examples
 from composer.data import ComposerData
 from composer.features import feature_names
 from composer.module import ComposerModule
-from composer.network import NetworkConfig
+from composer.network import BiaxialNetwork, NetworkConfig
 from composer.warm_start import load_network
+from composer.widen import can_widen, widened
 from composer.windows import WindowConfig
-from music.errors import RequestError
+from music.errors import RequestError, WeightsError
 from training.run import RunConfig, fit
-from training.weights import fit_weights, save_weights
+from training.weights import save_weights
 
 
 def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, Any]:
@@ -56,8 +57,7 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, An
     torch.manual_seed(int(cfg["seed"]))
     module = ComposerModule(network.to_dict(), {**task["optimiser"], "total": run.max_steps})
     if task.get("start"):
-        started_from = load_network(Path(task["start"]), styles)[0]
-        fit_weights(Path(task["start"]), module.network, started_from.state_dict())
+        module.network.load_state_dict(_beginning(Path(task["start"]), network).state_dict())
     data = ComposerData(train_set.pieces, valid_set.pieces, windows, seed=int(cfg["seed"]), epoch_steps=run.epoch_steps)
     started = time.perf_counter()
     best, figures = fit(
@@ -102,6 +102,14 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, An
         "seconds": round(time.perf_counter() - started, 1),
         "weights": str(weights),
     }
+
+
+def _beginning(path: Path, config: NetworkConfig) -> BiaxialNetwork:
+    """The network of a file, made wider where `config` is."""
+    found, _ = load_network(path, config.styles)
+    if not can_widen(found.config, config):
+        raise WeightsError(path, f"is of a network of {found.config.to_dict()}, which cannot be widened to this one")
+    return widened(found, config)
 
 
 def _run_config(values: dict[str, Any], trainer: dict[str, Any]) -> RunConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from composer.likeness import bar_likeness, likeness_bin, similarity_column
 from composer.reference_draw import _of_degree, _spoil, draw_reference
 from composer.roll import PITCHES
 from composer.warm_start import load_network
+from composer.widen import can_widen, widened
 from composer.windows import WindowConfig, draw_window, planned_window
 from music.errors import WeightsError
 from tests.composer_cases import SMALL, STYLES, made_example, made_frames, small_network
@@ -185,3 +187,18 @@ def _place(names: dict[str, dict[str, int]], block: str) -> int:
 def _columns(blocks: dict[str, int], without: str) -> torch.Tensor:
     """Which columns are not those of one block."""
     return torch.cat([torch.full((width,), name != without) for name, width in blocks.items()])
+
+
+def test_a_wider_network_does_what_the_narrower_did() -> None:
+    network, frames = small_network(), made_frames()
+    wider = replace(SMALL, projection=20, time_units=(24, 24), note_units=(14, 10))
+    grown = widened(network, wider).eval()
+    assert torch.allclose(grown(frames)[0], network(frames)[0], atol=1e-5)
+    # What is new can learn: its weights get gradients once the loss is not flat.
+    grown(frames)[0].square().mean().backward()
+    new_columns = grown.output.weight.grad
+    assert new_columns is not None
+    assert bool((new_columns[:, 8:].abs() > 0).any())
+    assert not can_widen(wider, SMALL)
+    with pytest.raises(ValueError, match="widened"):
+        widened(grown, SMALL)
