@@ -1,4 +1,4 @@
-"""Harmony: chords, keys and cadences against the plan, and faults that ears trained on this music notice.
+"""Harmony: chords and keys against the plan, scales, 6/4 chords.
 
 Chords and keys that are heard come from `music.analysis.chords.analyse_harmony`, the one extractor of the project,
 told nothing of the plan. It errs itself: beside people's analyses of chorales it finds 94 % of roots, 87 % of keys
@@ -8,20 +8,14 @@ and 88 % of the cadences at fermatas (docs/log.md), so a perfect composer would 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import pairwise
 
 import numpy as np
 
-from evaluation.sonorities import Sonority, changes
-from music.analysis.cadence import find_cadence
 from music.analysis.chords import Harmony
-from music.harmony import CHORD_INTERVALS, TRIADS
+from music.harmony import TRIADS
 from music.pitch import MAJOR_SCALE
 from music.plan import Chord, Plan
-from music.score import Score
-
-AUTHENTIC = ("PAC", "IAC")
 
 
 def _chord_at(chords: Sequence[Chord], onset_div: int) -> Chord | None:
@@ -45,44 +39,6 @@ def roots_by_beat(plan: Plan, harmony: Harmony) -> float | None:
                 total += 1
                 agree += planned.root == heard.root
     return agree / total if total else None
-
-
-@dataclass(frozen=True)
-class Cadences:
-    """Planned cadences that were looked for.
-
-    Args:
-        planned: how many.
-        exact: found in the planned kind.
-        found: found in the planned kind, perfect and imperfect authentic ones taken as one.
-    """
-
-    planned: int
-    exact: int
-    found: int
-
-
-def planned_cadences(score: Score, plan: Plan, harmony: Harmony) -> Cadences:
-    """Looks for every planned cadence at the end of its phrase, in the key of its section.
-
-    The detector is `music.analysis.cadence.find_cadence`. A phrase ends at a bar line, or, in a piece with an upbeat,
-    where the next phrase's upbeat begins: both places are tried. Definition: this project's own.
-    """
-    planned = exact = found = 0
-    for section, first in zip(plan.sections, plan.first_bars, strict=True):
-        bar = first
-        for phrase in section.phrases:
-            bar += phrase.bars
-            if phrase.cadence is None:
-                continue
-            line = min(plan.bar_onset_div(bar), score.end_div)
-            ends = {line, line - plan.pickup_div}
-            heard = {find_cadence(score, end, section.key, chords=harmony.chords) for end in ends}
-            alike = AUTHENTIC if phrase.cadence in AUTHENTIC else (phrase.cadence,)
-            planned += 1
-            exact += phrase.cadence in heard
-            found += any(kind in heard for kind in alike)
-    return Cadences(planned, exact, found)
 
 
 def section_keys(plan: Plan, harmony: Harmony, end_div: int) -> float:
@@ -125,66 +81,6 @@ def pitch_class_entropy(pitches: Sequence[int]) -> float:
     share = np.bincount(np.array(pitches) % 12, minlength=12) / len(pitches)
     share = share[share > 0]
     return abs(float(-(share * np.log2(share)).sum()))
-
-
-@dataclass(frozen=True)
-class Parallels:
-    """Parallels among the moves of all pairs of voices.
-
-    Args:
-        moves: pairs of voices, at every change from a sonority to one of as many pitches.
-        fifths, octaves: of them, those that move the same way from a perfect fifth to one, from an octave to one.
-    """
-
-    moves: int
-    fifths: int
-    octaves: int
-
-
-def parallels(row: tuple[Sonority, ...]) -> Parallels:
-    """Parallel fifths and octaves, voices being the sorted pitches of a sonority.
-
-    Every change from a sonority to a different one of as many pitches counts each pair of voices once, whether both
-    move or not; compound intervals count as simple ones. Source: the rule of every treatise since Fux. The
-    differences: voices that cross are not followed (a score without voices can be judged too), unisons are no
-    interval here, and successive fifths of unequal size are allowed.
-    """
-    moves = fifths = octaves = 0
-    for before, after in pairwise(changes(row)):
-        if len(before) != len(after):
-            continue
-        for low, high in combinations(range(len(before)), 2):
-            moves += 1
-            if (after[low] - before[low]) * (after[high] - before[high]) <= 0:
-                continue
-            intervals = (before[high] - before[low]) % 12, (after[high] - after[low]) % 12
-            fifths += intervals == (7, 7)
-            octaves += intervals == (0, 0)
-    return Parallels(moves, fifths, octaves)
-
-
-def unresolved_sevenths(row: tuple[Sonority, ...], harmony: Harmony) -> float | None:
-    """Share of heard sevenths that do not resolve; None where no seventh is heard.
-
-    A seventh is the seventh of a heard seventh chord, in each octave where it sounds when the chord is left. It
-    resolves when, anywhere in the next chord, that pitch goes on sounding (the resolution is put off) or the note a
-    semitone or a whole tone below it sounds. Source: common practice. The difference: the voice is not known, so that
-    another voice may take the resolution over.
-    """
-    open_ones = total = 0
-    for chord, following in pairwise(harmony.chords):
-        if chord.quality in TRIADS:
-            continue
-        seventh = (chord.root + CHORD_INTERVALS[chord.quality][3]) % 12
-        end = chord.onset_div + chord.duration_div
-        last = next((s for s in row if s.onset_div < end <= s.end_div), None)
-        stop = following.onset_div + following.duration_div
-        heard = {p for s in row if s.end_div > end and s.onset_div < stop for p in s.pitches}
-        for pitch in last.pitches if last else ():
-            if pitch % 12 == seventh:
-                total += 1
-                open_ones += not heard & {pitch, pitch - 1, pitch - 2}
-    return open_ones / total if total else None
 
 
 def six_fours_by_chance(harmony: Harmony) -> tuple[float, float]:

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from evaluation import harmony as harmonic
-from evaluation import structure, texture
+from evaluation import structure, texture, voice_leading
+from evaluation.cadences import cadence_formulas, formula_variety, planned_cadences
 from evaluation.originality import RunIndex
 from evaluation.sonorities import sonorities
+from evaluation.structureness import structureness
 from music.analysis.chords import Harmony, analyse_harmony
 from music.errors import RequestError
 from music.plan import Plan
@@ -42,15 +44,23 @@ WORDS = {
     "parallel_fifths": "parallel fifths, % of pairs of voices moving on",
     "parallel_octaves": "parallel octaves, % of the same",
     "unresolved_sevenths": "sevenths left unresolved",
+    "unresolved_seconds": "seconds left without a step",
+    "doubled_leading_tones": "leading tones doubled, share of their time",
     "six_fours": "chords that are 6/4",
     "six_fours_by_chance": "chords that are 6/4 without a reason",
+    "cadence_formulas": "distinct cadence formulas, share of cadences",
     "longest_silence_bars": "longest silence, bars",
     "longest_sonority_beats": "longest time on one sonority, beats",
+    "nothing_new_bars": "longest stretch with nothing new, bars",
+    "accompaniment_persistence": "accompaniment pattern kept from bar to bar",
     "stutter": "notes that are restruck ties",
     "unplayable_hands": "strikes beyond a hand",
     "density": "notes a quarter",
     "polyphony": "notes that sound at once",
     "pitch_range": "range, semitones",
+    "structureness_short": "structureness at 3–8 s",
+    "structureness_middle": "structureness at 8–15 s",
+    "structureness_long": "structureness over 15 s",
     "longest_shared_run": "sonorities in a row shared with a training piece",
 }
 
@@ -73,7 +83,7 @@ def evaluate_piece(score: Score, plan: Plan | None = None, index: RunIndex | Non
         raise RequestError(f"the plan does not fit the score: it lasts {lengths}")
     row, harmony = sonorities(score), analyse_harmony(score)
     pitches = [n.pitch for n in score.notes if n.duration_div > 0]
-    moves = harmonic.parallels(row)
+    moves = voice_leading.parallels(row)
     six_fours, by_chance = harmonic.six_fours_by_chance(harmony)
     figures = _against_plan(score, plan, harmony) if plan else {}
     figures |= {
@@ -81,23 +91,29 @@ def evaluate_piece(score: Score, plan: Plan | None = None, index: RunIndex | Non
         "pitch_class_entropy": harmonic.pitch_class_entropy(pitches),
         "parallel_fifths": 100 * moves.fifths / moves.moves if moves.moves else None,
         "parallel_octaves": 100 * moves.octaves / moves.moves if moves.moves else None,
-        "unresolved_sevenths": harmonic.unresolved_sevenths(row, harmony),
+        "unresolved_sevenths": voice_leading.unresolved_sevenths(row, harmony),
+        "unresolved_seconds": voice_leading.unresolved_seconds(row),
+        "doubled_leading_tones": voice_leading.doubled_leading_tones(row, harmony),
         "six_fours": six_fours,
         "six_fours_by_chance": by_chance,
+        "cadence_formulas": formula_variety(cadence_formulas(score, row, harmony)),
         "longest_silence_bars": texture.longest_silence(score, row),
         "longest_sonority_beats": texture.longest_sonority(score, row),
+        "nothing_new_bars": texture.nothing_new(score),
+        "accompaniment_persistence": texture.accompaniment_persistence(score),
         "stutter": texture.stutter(row),
         "unplayable_hands": texture.unplayable_hands(score),
         "density": texture.density(score),
         "polyphony": texture.polyphony(row),
         "pitch_range": texture.pitch_range(score),
+        **{f"structureness_{name}": value for name, value in structureness(score).items()},
         "longest_shared_run": index.longest_run(score) if index else None,
     }
     return {name: float(value) for name, value in figures.items() if value is not None}
 
 
 def _against_plan(score: Score, plan: Plan, harmony: Harmony) -> dict[str, float | None]:
-    cadences = harmonic.planned_cadences(score, plan, harmony)
+    cadences = planned_cadences(score, plan, harmony)
     return structure_figures(score, plan) | {
         "roots": harmonic.roots_by_beat(plan, harmony),
         "cadences_found": cadences.found / cadences.planned if cadences.planned else None,

@@ -38,7 +38,8 @@ class SectionPair:
     transposition: int
 
 
-def _start(plan: Plan, index: int) -> int:
+def section_start(plan: Plan, index: int) -> int:
+    """Onset of a section's first downbeat in the score, in divisions."""
     return plan.bar_onset_div(plan.first_bars[index])
 
 
@@ -49,7 +50,9 @@ def section_pairs(score: Score, plan: Plan) -> tuple[SectionPair, ...]:
         for first in range(second):
             one, two = plan.sections[first], plan.sections[second]
             length = min(one.bars, two.bars) * plan.meter.bar_div
-            similarity, shift = passage_similarity(score, _start(plan, first), _start(plan, second), length)
+            similarity, shift = passage_similarity(
+                score, section_start(plan, first), section_start(plan, second), length
+            )
             pairs.append(SectionPair(first, second, one.letter == two.letter, similarity, shift))
     return tuple(pairs)
 
@@ -74,9 +77,9 @@ def altered_bars(score: Score, plan: Plan, pairs: Sequence[SectionPair]) -> floa
             continue
         shift = found[section.source, index]
         for bar in range(min(section.bars, plan.sections[section.source].bars)):
-            model = _struck(score, _start(plan, section.source) + bar * bar_div, bar_div, shift)
+            model = _struck(score, section_start(plan, section.source) + bar * bar_div, bar_div, shift)
             total += 1
-            altered += model != _struck(score, _start(plan, index) + bar * bar_div, bar_div, 0)
+            altered += model != _struck(score, section_start(plan, index) + bar * bar_div, bar_div, 0)
     return altered / total if total else None
 
 
@@ -105,7 +108,7 @@ def themes_found(score: Score, plan: Plan) -> tuple[float, float] | None:
     for index, section in enumerate(plan.sections):
         theme = plan.theme_of(section.theme) if section.theme else None
         if theme is not None:
-            shares.append(theme_share(score, theme, _start(plan, index)))
+            shares.append(theme_share(score, theme, section_start(plan, index)))
     if not shares:
         return None
     return float(np.mean([s >= THEME_FOUND for s in shares])), float(np.mean(shares))

@@ -1,4 +1,4 @@
-"""Texture and life: whether a piece falls silent, sticks, stutters, or asks for hands that nobody has."""
+"""Texture and life: whether a piece falls silent, sticks, stutters, goes in circles or asks for too large hands."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections import defaultdict
 from itertools import groupby, pairwise
 
 from evaluation.sonorities import Sonority
+from music.analysis.bars import whole_bars
+from music.analysis.melody import melody_line
 from music.plan import Plan
 from music.score import Score
 from music.time import DIVS_PER_QUARTER
@@ -13,6 +15,8 @@ from music.time import DIVS_PER_QUARTER
 HAND_SPAN = 14  # semitones between the outer notes that one hand strikes at once: a ninth
 FINGERS = 5
 PIANO_PARTS = 2
+STEP_DIV = DIVS_PER_QUARTER // 4
+LOOK_BACK = 2  # bars: a loop of one or two bars is nothing new
 
 
 def longest_silence(score: Score, row: tuple[Sonority, ...]) -> float:
@@ -78,6 +82,59 @@ def _playable(pitches: list[int], hands: int) -> bool:
     if hands == 2:
         return any(_playable(pitches[:cut], 1) and _playable(pitches[cut:], 1) for cut in range(len(pitches) + 1))
     return len(pitches) <= FINGERS and (not pitches or pitches[-1] - pitches[0] <= HAND_SPAN)
+
+
+Pattern = frozenset[tuple[int, int]]
+
+
+def accompaniment_pattern(score: Score, start_div: int, end_div: int) -> Pattern:
+    """Rhythm and contour of what accompanies the melody in a bar: (step, direction) of each onset below it.
+
+    Steps are sixteenths from the bar's start; the direction is where the lowest note that is struck goes from the last
+    such one (-1 down, 0 same, 1 up; 0 for the first).
+    """
+    melody = {n.id for n in melody_line(score, start_div, end_div)}
+    lowest: dict[int, int] = {}
+    for note in score.notes:
+        if start_div <= note.onset_div < end_div and note.duration_div > 0 and note.id not in melody:
+            step = (note.onset_div - start_div + STEP_DIV // 2) // STEP_DIV
+            lowest[step] = min(note.pitch, lowest.get(step, note.pitch))
+    steps = sorted(lowest)
+    before = [lowest[step] for step in (*steps[:1], *steps)]
+    return frozenset((s, (lowest[s] > b) - (lowest[s] < b)) for s, b in zip(steps, before, strict=False))
+
+
+def accompaniment_persistence(score: Score) -> float | None:
+    """How much of a bar's accompaniment pattern stays in the next bar, 0..1; None without two bars that have one.
+
+    For neighbouring bars, the share that both have of the onsets (with their directions) that either has, by
+    `accompaniment_pattern`; the mean over pairs of bars. Definition: this project's own.
+    """
+    patterns = [accompaniment_pattern(score, b.onset_div, b.end_div) for b in whole_bars(score)]
+    shares = [len(a & b) / len(a | b) for a, b in pairwise(patterns) if a and b]
+    return sum(shares) / len(shares) if shares else None
+
+
+def nothing_new(score: Score) -> int:
+    """Longest run of bars that bring nothing new: each strikes what was struck, at its places, one or two bars ago.
+
+    A silent bar is nothing new. Returns of longer passages are not counted, since they are what a form is made of.
+    Definition: this project's own.
+    """
+    struck: dict[int, set[tuple[int, int]]] = defaultdict(set)
+    bars = whole_bars(score)
+    place = 0
+    for note in score.notes:
+        while place + 1 < len(bars) and bars[place + 1].onset_div <= note.onset_div:
+            place += 1
+        if note.duration_div > 0:
+            struck[place].add((note.onset_div - bars[place].onset_div, note.pitch))
+    longest = run = 0
+    for bar in range(len(bars)):
+        earlier = [struck[b] for b in range(max(0, bar - LOOK_BACK), bar)]
+        run = run + 1 if not struck[bar] or struck[bar] in earlier else 0
+        longest = max(longest, run)
+    return longest
 
 
 def density(score: Score) -> float:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from evaluation import harmony as harmonic
-from evaluation import structure, texture
+from evaluation import structure, texture, voice_leading
+from evaluation.cadences import Cadences, planned_cadences
 from evaluation.originality import RunIndex, index_pieces
 from evaluation.piece import WORDS, evaluate, evaluate_piece, human_figures, summary, table
 from evaluation.sonorities import changes, sonorities
@@ -81,13 +82,13 @@ def test_a_unison_ends_with_its_last_note() -> None:
 
 def test_parallels_are_counted_over_all_pairs() -> None:
     score = made_score([(0, 1, 48), (0, 1, 55), (0, 1, 60), (1, 1, 50), (1, 1, 57), (1, 1, 62)], 1)
-    found = harmonic.parallels(sonorities(score))
+    found = voice_leading.parallels(sonorities(score))
     assert (found.moves, found.fifths, found.octaves) == (3, 1, 1)
 
 
 def test_contrary_and_oblique_motion_is_no_parallel() -> None:
     score = made_score([(0, 1, 48), (0, 1, 67), (1, 1, 60), (1, 1, 55), (2, 1, 55), (2, 1, 62)], 1)
-    found = harmonic.parallels(sonorities(score))
+    found = voice_leading.parallels(sonorities(score))
     assert (found.moves, found.fifths, found.octaves) == (2, 0, 0)
 
 
@@ -103,13 +104,13 @@ def test_roots_by_beat_follow_the_plan() -> None:
 def test_a_planned_cadence_is_found_at_its_place_only() -> None:
     score = made_score(chords_at(0, CADENCE), 2)
     harmony = analyse_harmony(score)
-    assert harmonic.planned_cadences(score, made_plan(two_bars("A")), harmony) == harmonic.Cadences(1, 1, 1)
+    assert planned_cadences(score, made_plan(two_bars("A")), harmony) == Cadences(1, 1, 1)
     imperfect = made_plan(two_bars("A", cadence="IAC"))
-    assert harmonic.planned_cadences(score, imperfect, harmony) == harmonic.Cadences(1, 0, 1)
+    assert planned_cadences(score, imperfect, harmony) == Cadences(1, 0, 1)
     half = made_plan(two_bars("A", cadence="HC"))
-    assert harmonic.planned_cadences(score, half, harmony) == harmonic.Cadences(1, 0, 0)
+    assert planned_cadences(score, half, harmony) == Cadences(1, 0, 0)
     early = Section("A", 2, C, (Phrase(1, "a", "PAC"), Phrase(1, "b", None)))
-    assert harmonic.planned_cadences(score, made_plan(early), harmony) == harmonic.Cadences(1, 0, 0)
+    assert planned_cadences(score, made_plan(early), harmony) == Cadences(1, 0, 0)
 
 
 def test_section_keys_are_those_held_longest() -> None:
@@ -133,12 +134,12 @@ def test_scale_and_entropy() -> None:
 def test_sevenths_resolve_down_or_stay(next_chord: tuple[int, ...], left: float) -> None:
     rows = [(0.0, 2.0, p) for p in (43, 59, 65)] + [(2.0, 2.0, p) for p in next_chord]
     harmony = Harmony((KeyChange(0, C),), (chord(0, 2, 7, "7", 7), chord(2, 2, 0, "maj", 0)))
-    assert harmonic.unresolved_sevenths(sonorities(made_score(rows, 1)), harmony) == left
+    assert voice_leading.unresolved_sevenths(sonorities(made_score(rows, 1)), harmony) == left
 
 
 def test_no_seventh_means_no_figure() -> None:
     score = made_score(chords_at(0, CADENCE[:2]), 1)
-    assert harmonic.unresolved_sevenths(sonorities(score), Harmony((KeyChange(0, C),), PLANNED[:2])) is None
+    assert voice_leading.unresolved_sevenths(sonorities(score), Harmony((KeyChange(0, C),), PLANNED[:2])) is None
 
 
 def test_six_fours_have_three_good_reasons() -> None:
