@@ -6,25 +6,52 @@ would have seen, and several processes can each take their share of the same bat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pytorch_lightning as pl
+from jaxtyping import Float
 
+from composer.conditions import FIELD
 from composer.examples import Example
 from composer.features import Frames
 from composer.windows import Window, WindowConfig, collate, crop_windows, draw_window, planned_window
+
+
+def piece_chances(
+    examples: Sequence[Example],
+    balance: float = 1.0,
+    favour: Mapping[str, float] | None = None,
+    styles: Sequence[str] = (),
+) -> Float[np.ndarray, " pieces"]:
+    """How often each piece is drawn: within a style in proportion to its length.
+
+    Args:
+        examples: the pieces.
+        balance: a style is drawn in proportion to its length to this power: 1 as often as there is of it, 0 all alike.
+        favour: factors on single styles, by tag.
+        styles: known style tags, in the order of the context's numbers.
+    """
+    lengths = np.array([e.roll.steps for e in examples], dtype=np.float64)
+    style = np.array([int(e.context[0, FIELD["style"]]) for e in examples])
+    chances = lengths.copy()
+    for index in np.unique(style):
+        here = style == index
+        name = styles[index] if 0 <= index < len(styles) else ""
+        chances[here] *= lengths[here].sum() ** (balance - 1) * (favour or {}).get(name, 1.0)
+    return chances / chances.sum()
 
 
 class Batches:
     """The batches of one epoch for one process: batch i of epoch e is the same in every run.
 
     Args:
-        examples: the pieces; drawn in proportion to their length.
+        examples: the pieces.
         config: how windows are drawn.
         seed, epoch: which batches.
         count: batches in the epoch.
         rank, world: this process takes items rank, rank + world, … of each batch.
+        chances: of each piece; None for in proportion to their length.
     """
 
     def __init__(
@@ -37,14 +64,14 @@ class Batches:
         count: int,
         rank: int = 0,
         world: int = 1,
+        chances: Float[np.ndarray, " pieces"] | None = None,
     ) -> None:
         if config.batch % world:
             raise ValueError(f"a batch of {config.batch} cannot be dealt to {world} processes")
         self.examples, self.config = examples, config
         self.seed, self.epoch, self.count = seed, epoch, count
         self.rank, self.world = rank, world
-        lengths = np.array([e.roll.steps for e in examples], dtype=np.float64)
-        self._chances = lengths / lengths.sum()
+        self._chances = piece_chances(examples) if chances is None else chances
 
     def __len__(self) -> int:
         return self.count
@@ -84,6 +111,7 @@ class ComposerData(pl.LightningDataModule):
         seed: of all draws.
         epoch_steps: batches an epoch.
         valid_steps: length of each valid window; one window a piece, from its start.
+        chances: of each training piece, see `piece_chances`.
     """
 
     def __init__(
@@ -95,10 +123,12 @@ class ComposerData(pl.LightningDataModule):
         seed: int,
         epoch_steps: int,
         valid_steps: int = 128,
+        chances: Float[np.ndarray, " pieces"] | None = None,
     ) -> None:
         super().__init__()
         self.train, self.valid, self.config = train, valid, config
         self.seed, self.epoch_steps, self.valid_steps = seed, epoch_steps, valid_steps
+        self.chances = chances
 
     def _place(self) -> tuple[int, int, int]:
         trainer = self.trainer
@@ -108,7 +138,14 @@ class ComposerData(pl.LightningDataModule):
         """The present epoch's batches."""
         epoch, rank, world = self._place()
         return Batches(
-            self.train, self.config, seed=self.seed, epoch=epoch, count=self.epoch_steps, rank=rank, world=world
+            self.train,
+            self.config,
+            seed=self.seed,
+            epoch=epoch,
+            count=self.epoch_steps,
+            rank=rank,
+            world=world,
+            chances=self.chances,
         )
 
     def val_dataloader(self) -> FixedBatches:

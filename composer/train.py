@@ -10,7 +10,7 @@ import torch
 from pytorch_lightning.loggers import Logger
 
 from composer.corpus import hold_out, load_examples
-from composer.data import ComposerData
+from composer.data import ComposerData, piece_chances
 from composer.features import feature_names
 from composer.module import ComposerModule
 from composer.network import BiaxialNetwork, NetworkConfig
@@ -28,7 +28,8 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, An
     Args:
         cfg: plain values: `data` (name, path, licence), `cache_dir`, `workers`, `out`, `seed`, `trainer` (Lightning's
             arguments) and `task`: `run` (`RunConfig`), `network` (`NetworkConfig` without styles), `optimiser`
-            (`OptimiserConfig`), `windows` (`WindowConfig`), `resume`, `start` (weights to go on from, or None).
+            (`OptimiserConfig`), `windows` (`WindowConfig`), `pieces` (`piece_chances`), `resume`,
+            `start` (weights to go on from, or None).
         logger: Lightning's; False for none.
 
     Returns:
@@ -58,7 +59,15 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, An
     module = ComposerModule(network.to_dict(), {**task["optimiser"], "total": run.max_steps})
     if task.get("start"):
         module.network.load_state_dict(_beginning(Path(task["start"]), network).state_dict())
-    data = ComposerData(train_set.pieces, valid_set.pieces, windows, seed=int(cfg["seed"]), epoch_steps=run.epoch_steps)
+    chances = piece_chances(train_set.pieces, styles=styles, **task.get("pieces", {}))
+    data = ComposerData(
+        train_set.pieces,
+        valid_set.pieces,
+        windows,
+        seed=int(cfg["seed"]),
+        epoch_steps=run.epoch_steps,
+        chances=chances,
+    )
     started = time.perf_counter()
     best, figures = fit(
         module,

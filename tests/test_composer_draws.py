@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from composer.conditions import ATTACK, FIELD, FREE, HOLD, NO_REFERENCE, OFF, STATEMENT, THEME, UNKNOWN
+from composer.data import piece_chances
 from composer.features import feature_names
 from composer.fixed_draw import MASKS, draw_fixed
 from composer.likeness import bar_likeness, likeness_bin, similarity_column
@@ -202,3 +203,16 @@ def test_a_wider_network_does_what_the_narrower_did() -> None:
     assert not can_widen(wider, SMALL)
     with pytest.raises(ValueError, match="widened"):
         widened(grown, SMALL)
+
+
+def test_small_styles_are_drawn_oftener_than_there_is_of_them() -> None:
+    pieces = [made_example(i) for i in range(4)]
+    for piece, style in zip(pieces, (0, 0, 0, 1), strict=True):
+        piece.context[:, FIELD["style"]] = style
+    lengths = np.array([e.roll.steps for e in pieces], dtype=np.float64)
+    assert piece_chances(pieces) == pytest.approx(lengths / lengths.sum())
+    alike = piece_chances(pieces, balance=0.0)
+    assert alike[3] == pytest.approx(0.5)
+    assert alike[:3] == pytest.approx(0.5 * lengths[:3] / lengths[:3].sum())
+    favoured = piece_chances(pieces, balance=0.0, favour={"haydn_quartet": 3.0}, styles=STYLES)
+    assert favoured[3] == pytest.approx(0.75)
