@@ -233,6 +233,23 @@ def _composer_parts(path: Path | None, cache_dir: Path) -> tuple[dict[str, Path]
     return roots, tuple(f"without {name} ({SOURCES[name]}): not in data.path" for name in missing)
 
 
+def form_root(forms: Path | None, path: Path | None, cache_dir: Path) -> Path | None:
+    """The folder of Taking Form's tables: `forms` (a folder or archive), else one of that name in `path`, else None.
+
+    Raises:
+        RequestError: `forms` is not there or no archive.
+        CacheError: the cache cannot be written.
+    """
+    if forms is not None and not forms.exists():
+        raise RequestError(
+            f"forms={forms} does not exist; it must be the folder with github.com/MarkGotham/Taking-Form"
+        )
+    if forms is None and path is not None and path.is_dir():
+        found = [p for p in path.iterdir() if _beginning(p).startswith("takingform")]
+        forms = min(found, key=lambda p: (p.is_file(), p.name), default=None)
+    return forms if forms is None or forms.is_dir() else unpack(forms, cache_dir)
+
+
 def corpus_roots(data: str, path: Path | None, cache_dir: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
     """The folders of a data set, by the names of the sets that it is made of, and remarks on what is not there.
 

@@ -1,0 +1,262 @@
+"""Corpus pieces as plans, with word of what in them stands in the source and what analysis made out.
+
+`prepare_plans` writes `plans.jsonl`: one marked plan a line, in order of the pieces' ids, which
+`music.analysis.marked_plan.read_plans` reads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from tqdm import tqdm
+
+from music.analysis.marked_plan import FIELDS, MarkedPlan, Origin
+from music.analysis.phrases import fermata_ends
+from music.analysis.plans import plan_of_score
+from music.analysis.repeats import repeat_places
+from music.analysis.spans import cut_span, join_split_bars, regular_spans
+from music.analysis.taking_form import annotate_form, find_tables, movement_key, read_table
+from music.cache import ScoreCache, write_atomically
+from music.corpus import PieceEntry, prepare
+from music.corpus_sources import form_root
+from music.errors import PlanError, RequestError, RitornelloError
+from music.plan import Plan
+from music.score import Score
+
+PLANS_FILE = "plans.jsonl"
+
+
+@dataclass(frozen=True)
+class PieceResult:
+    """What became of a piece.
+
+    Args:
+        plans: one for each regular stretch.
+        dropped: (bars, reason) of stretches without a plan.
+        bars, left_out: of the piece, and of these outside every plan.
+        form: why labels that exist for the piece were refused, or "".
+    """
+
+    plans: tuple[MarkedPlan, ...]
+    dropped: tuple[tuple[str, str], ...]
+    bars: int
+    left_out: int
+    form: str = ""
+
+
+def annotated_parts(score: Score, plan: Plan) -> frozenset[str]:
+    """Which parts of a score's plan stand in the score."""
+    found = {"textures"}
+    if score.sections or repeat_places(score):
+        found.add("sections")
+    if fermata_ends(score):
+        found.add("phrases")
+    if any(section.dynamic is not None for section in plan.sections):
+        found.add("dynamics")
+    return frozenset(found)
+
+
+def plans_of_piece(entry: PieceEntry, score: Score, form: Path | None = None) -> PieceResult:
+    """The plans of a piece, one for each stretch of it in one meter with full bars.
+
+    Args:
+        form: its table of Taking Form, where there is one.
+    """
+    refused, labelled = "", False
+    if form is not None:
+        try:
+            score, labelled = annotate_form(score, read_table(form)), True
+        except PlanError as error:
+            refused = str(error)
+    whole = join_split_bars(score)
+    plans, dropped, kept = [], [], 0
+    for first, last in regular_spans(whole):
+        part = cut_span(whole, first, last)
+        try:
+            plan = plan_of_score(part, style=entry.style, ensemble=entry.ensemble)
+        except RitornelloError as error:
+            dropped.append((f"bars {first + 1}-{last}", str(error)))
+            continue
+        source = "marks" if part.sections else "repeats" if repeat_places(part) else "inferred"
+        name = f"{entry.id}:{first}"
+        origin = Origin(name, entry.work, entry.split, entry.licence, "labels" if labelled else source)
+        plans.append(MarkedPlan(plan, annotated_parts(part, plan), origin))
+        kept += last - first
+    if not plans and not dropped:
+        dropped.append(("", "has no eight regular bars"))
+    return PieceResult(tuple(plans), tuple(dropped), len(whole.bars), len(whole.bars) - kept, refused)
+
+
+@dataclass(frozen=True)
+class PlansReport:
+    """What `prepare_plans` did.
+
+    Args:
+        data: the corpus.
+        path: of the plans, one a line.
+        rows: (style, split, plan's bars, annotated parts, how sections were found) of each plan.
+        pieces: how many pieces gave a plan at least.
+        dropped: (piece and bars, reason), in order of the pieces.
+        refused: (piece, reason) of labels of form that do not fit; the piece's form was inferred.
+        bars_left_out: of the pieces, outside every plan.
+    """
+
+    data: str
+    path: Path
+    rows: tuple[tuple[str, str, int, frozenset[str], str], ...]
+    pieces: int
+    dropped: tuple[tuple[str, str], ...]
+    refused: tuple[tuple[str, str], ...]
+    bars_left_out: int
+
+    @property
+    def kept(self) -> int:
+        """Plans written."""
+        return len(self.rows)
+
+    def annotated(self) -> dict[str, int]:
+        """How many plans have each part annotated."""
+        return {name: sum(name in row[3] for row in self.rows) for name in FIELDS}
+
+    def sources(self) -> dict[str, int]:
+        """How many plans' sections were found which way."""
+        return dict(sorted(Counter(row[4] for row in self.rows).items()))
+
+    def styles(self) -> dict[str, dict[str, int]]:
+        """Plans and bars of each style, and how many plans have sections, phrases and dynamics annotated."""
+        found = {}
+        for style in sorted({row[0] for row in self.rows}):
+            rows = [row for row in self.rows if row[0] == style]
+            shown = {name: sum(name in row[3] for row in rows) for name in ("sections", "phrases", "dynamics")}
+            found[style] = {"plans": len(rows), "bars": sum(row[2] for row in rows)} | shown
+        return found
+
+    def table(self) -> str:
+        """The report for a person: figures by style, then all that was dropped or refused with its reason."""
+        lines = [
+            f"{self.data}: {self.kept} plans of {self.pieces} pieces, {len(self.dropped)} dropped, "
+            f"{self.bars_left_out} bars outside every plan; {self.path}",
+            "sections by " + ", ".join(f"{name} {count}" for name, count in self.sources().items()),
+            "",
+            f"{'style':<24}{'plans':>7}{'bars':>9}   annotated: sections phrases dynamics",
+        ]
+        for style, row in self.styles().items():
+            marks = f"{row['sections']:>19} {row['phrases']:>7} {row['dynamics']:>8}"
+            lines.append(f"{style:<24}{row['plans']:>7}{row['bars']:>9}   {marks}")
+        lines += ["", *(f"labels refused {name}: {reason}" for name, reason in self.refused)] if self.refused else []
+        lines += ["", *(f"dropped {name}: {reason}" for name, reason in self.dropped)] if self.dropped else []
+        return "\n".join(lines)
+
+    def json_line(self) -> str:
+        """The figures on one line of JSON."""
+        figures = {
+            "data": self.data,
+            "plans": self.kept,
+            "pieces": self.pieces,
+            "bars": sum(row[2] for row in self.rows),
+            "bars_left_out": self.bars_left_out,
+            "dropped": len(self.dropped),
+            "labels_refused": len(self.refused),
+            "annotated": self.annotated(),
+            "sections_by": self.sources(),
+            "styles": self.styles(),
+            "file": str(self.path),
+        }
+        return json.dumps(figures, ensure_ascii=False)
+
+
+_Job = tuple[PieceEntry, Path, Path | None]
+
+
+def _one(job: _Job) -> PieceResult:
+    """A job of one piece; whatever goes wrong costs this piece only."""
+    entry, scores, form = job
+    try:
+        score = ScoreCache(scores).load(entry.sha256, entry.reading)[entry.movement]
+        return plans_of_piece(entry, score, form)
+    except RitornelloError as error:
+        return PieceResult((), (("", str(error)),), entry.bars, entry.bars)
+    except Exception as error:  # a fault of the analysis is said, and ends no run of a thousand pieces
+        return PieceResult((), (("", f"{type(error).__name__}: {error}"),), entry.bars, entry.bars)
+
+
+def _results(jobs: Sequence[_Job], workers: int) -> Iterator[PieceResult]:
+    """The results in order, by several processes where that pays."""
+    if workers == 1 or len(jobs) < 4:
+        yield from map(_one, jobs)
+        return
+    with get_context("spawn").Pool(workers, initializer=_leave_interrupts) as pool:  # leaving it ends the processes
+        yield from pool.imap(_one, jobs, chunksize=2)
+
+
+def _leave_interrupts() -> None:
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; one process answers it
+
+
+def _jobs(entries: Sequence[PieceEntry], cache_dir: Path, forms: Path | None) -> list[_Job]:
+    tables = find_tables(forms) if forms is not None else {}
+
+    def form(entry: PieceEntry) -> Path | None:
+        key = movement_key(Path(entry.path).stem) if entry.style == "beethoven_piano" else None
+        return tables.get(key) if key is not None else None
+
+    return [(entry, cache_dir / "scores", form(entry)) for entry in entries]
+
+
+def prepare_plans(
+    data: str,
+    *,
+    path: Path | None = None,
+    cache_dir: Path,
+    forms: Path | None = None,
+    out: Path | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> PlansReport:
+    """Makes a plan of every piece of a corpus and writes them, one a line, into `plans.jsonl`.
+
+    The corpus is prepared first. A bad piece never ends the run: it is dropped with its reason. The same pieces give
+    the same bytes, whatever the number of workers.
+
+    Args:
+        data, path, cache_dir: as for `music.corpus.prepare`.
+        forms: folder or archive of Taking Form; None: looked for in `path`.
+        out: folder for the file; None: `plans/DATA` in the cache.
+        workers: processes; the machine's cores where None.
+
+    Raises:
+        RequestError: unknown set, missing folder, no file in it, or not a single plan.
+        CacheError: the cache or the file cannot be written.
+    """
+    report = prepare(data, path=path, cache_dir=cache_dir, workers=workers, progress=progress)
+    entries = report.manifest.entries
+    jobs = _jobs(entries, cache_dir, form_root(forms, path, cache_dir))
+    results = _results(jobs, workers or os.cpu_count() or 1)
+    shown = tqdm(results, f"plans {data}", len(jobs), unit="piece", disable=not progress, file=sys.stderr)
+    lines: list[str] = []
+    rows: list[tuple[str, str, int, frozenset[str], str]] = []
+    dropped: list[tuple[str, str]] = []
+    refused: list[tuple[str, str]] = []
+    pieces = left_out = 0
+    for entry, result in zip(entries, shown, strict=True):
+        for marked in result.plans:
+            lines.append(json.dumps(marked.to_json(), ensure_ascii=False) + "\n")
+            rows.append((entry.style, entry.split, marked.plan.bars, marked.annotated, marked.origin.source))
+        dropped += [(f"{entry.id} {bars}".strip(), reason) for bars, reason in result.dropped]
+        refused += [(entry.id, result.form)] if result.form else []
+        pieces += bool(result.plans)
+        left_out += result.left_out
+    if not lines:
+        raise RequestError(f"data={data}: no piece of it makes a plan; the first: {dropped[0][1]}")
+    target = (out or cache_dir / "plans" / data) / PLANS_FILE
+    write_atomically(target, "".join(lines).encode())
+    return PlansReport(data, target, tuple(rows), pieces, tuple(dropped), tuple(refused), left_out)
