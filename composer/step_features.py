@@ -45,7 +45,7 @@ class _Part:
 AnyConditions = TypeVar("AnyConditions", Conditions, _Part)
 
 
-def _part(told: Conditions | _Part, first: int, steps: int) -> _Part:
+def _part(told: Conditions, first: int, steps: int) -> _Part:
     """A copy of the rows that steps first .. first + steps depend on."""
     last = len(told.context) - 1
     return _Part(
@@ -57,8 +57,16 @@ def _part(told: Conditions | _Part, first: int, steps: int) -> _Part:
     )
 
 
-def _same(a: _Part, b: _Part) -> bool:
-    return all(np.array_equal(value, getattr(b, name)) for name, value in vars(a).items())
+def _same_step(told: Conditions, step: int, block: _Part, row: int) -> bool:
+    """Whether a block holds, at `row`, the rows that a step depends on; beyond the end of `told` all is 0."""
+    if not np.array_equal(told.context[min(step, len(told.context) - 1)], block.context[row]):
+        return False
+    for name in ("reference_play", "reference_articulate", "fixed"):
+        here, there = getattr(told, name)[step : step + 1 + LOOK_AHEAD], getattr(block, name)[row : row + 1 + LOOK_AHEAD]
+        if not np.array_equal(here, there[: len(here)]) or there[len(here) :].any():
+            return False
+    kind = told.reference_kind[step] if step < len(told.reference_kind) else 0
+    return bool(kind == block.reference_kind[row])
 
 
 def conceal(told: AnyConditions) -> AnyConditions:
@@ -135,9 +143,9 @@ class ConditionsAhead:
         """
         block = self._blocks.get(slot)
         if block is not None and 0 <= step - block.first < len(block.projected):
-            here = _part(told, step, 1)
-            if _same(here, _part(block.told, step - block.first, 1)):
-                return block.projected[step - block.first]
+            row = step - block.first
+            if _same_step(told, step, block.told, row):
+                return block.projected[row]
         steps = max(min(BLOCK, len(told.context) - step), 1)
         part = _part(told, step, steps)
         low, high = self._columns

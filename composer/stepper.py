@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from composer.conditions import Conditions
 from composer.grammar_masks import Rules
 from composer.network import BiaxialNetwork
-from composer.note_draw import add_notes, cells, draw_frame
+from composer.note_draw import cells, draw_frame, project_step
 from composer.roll import LOWEST_PITCH, PITCHES
 from composer.step_features import ConditionsAhead, choice_tables, previous_tables
 from music.errors import WeightsError
@@ -133,7 +133,6 @@ class Stepper:
         self._previous = tuple(
             np.ascontiguousarray(table[middle - P + 1 : middle + P]) for table in previous_tables(network)
         )
-        self._x = np.zeros((rows, self._width), np.float32)
         self._time = [_TimeLayer(layer, rows) for layer in _lstms(network.time.layers)]
         # The note axis' input: the last output of the time axis beside the projected features.
         self._hidden = np.zeros((rows, network.config.time_units[-1] + self._width), np.float32)
@@ -181,29 +180,30 @@ class Stepper:
         low, high = self.columns
         self._before = np.ascontiguousarray(before_play[:, low:high])
         struck = np.ascontiguousarray(before_articulate[:, low:high])
-        x = self._x.reshape(self._pitches, self.streams, self.items, self._width)
-        slots: dict[int, int] = {}
+        numbers = {key: slot for slot, key in enumerate(dict.fromkeys(map(id, told)))}
+        slots = np.array([numbers[id(conditions)] for conditions in told])
+        distinct = [told[int(np.argmax(slots == slot))] for slot in range(len(numbers))]
         for item, conditions in enumerate(told):
-            slots.setdefault(id(conditions), item)
             self._fixed[item] = conditions.fixed[step, low:high]
-        for stream, ahead in enumerate(self._ahead):
-            if len(slots) == 1:
-                x[:, stream] = ahead.at(told[0], step, 0)[:, None]
-                continue
-            parts = {key: ahead.at(told[item], step, item) for key, item in slots.items()}
-            for item, conditions in enumerate(told):
-                x[:, stream, item] = parts[id(conditions)]
-        add_notes(self._x, self._before, struck, self._previous[0], self._previous[1], self.streams)
-        np.maximum(self._x, 0.0, out=self._x)
+        projected = np.stack([[ahead.at(part, step, k) for k, part in enumerate(distinct)] for ahead in self._ahead])
+        project_step(
+            projected,
+            slots,
+            self._before,
+            struck,
+            self._previous[0],
+            self._previous[1],
+            self._time[0].buffer,
+            self._hidden,
+            self._time[-1].units,
+        )
         self._along_time()
 
     def _along_time(self) -> None:
-        self._time[0].buffer[:, : self._width] = self._x
         for layer, following in zip(self._time, [*self._time[1:], None], strict=True):
             gates = layer.product(layer.tensor).numpy()
             out = self._hidden if following is None else following.buffer
             cells(gates, layer.cell, layer.buffer, layer.inputs, out, 0, layer.residual, layer.buffer)
-        self._hidden[:, self._time[-1].units :] = self._x
         self._gates = self._first(torch.from_numpy(self._hidden)).numpy()
 
     def draw(
