@@ -1,48 +1,48 @@
-"""The learned composer: samples the notes of a plan step by step.
+"""The learned composer: writes the notes of a plan step by step, and of every phrase keeps the best of several.
 
-The time axis runs in torch, one step for all pitches at once; the note axis, which is a loop over pitches by nature, is
-compiled (`composer.note_axis`). Conditions are the same functions as in training.
+Conditions are the same functions as in training (`composer.conditions`, told phrase by phrase in `composer.telling`);
+the network is advanced by `composer.stepper`, all candidates of a phrase in lockstep.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import torch
+from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from composer.conditions import (
-    ATTACK,
-    FIELD,
-    FREE,
-    HOLD,
-    LOOK_AHEAD,
-    OFF,
-    STATEMENT,
-    THEME,
-    Conditions,
-    empty_conditions,
-    plan_context,
-    shift_pitches,
-)
-from composer.features import Frames
-from composer.network import BiaxialNetwork, NetworkConfig, State
-from composer.note_axis import NoteAxis
+from composer.cadence_notes import Closing, closing_of, fix_closing
+from composer.candidates import Passage, costs, flaws
+from composer.conditions import ATTACK, FIELD, FREE, Conditions
+from composer.given import Given
+from composer.grammar_masks import Rules
 from composer.realise import realise
-from composer.roll import LOWEST_PITCH, PITCHES, Roll, step_div
+from composer.roll import Roll, step_div
+from composer.stepper import Stepper, StepperState, one_thread
+from composer.telling import RANGES, Drawn, Span, Teller, free_steps, spans_of
+from composer.warm_start import load_network
+from evaluation.originality import RunIndex, shipped_index
 from music.errors import RequestError, WeightsError
-from music.plan import Plan, Section
+from music.plan import Plan
 from music.score import Score
-from training.weights import fit_weights, load_weights
 
-# Sounding range by ensemble, MIDI; the net is not asked about pitches outside it.
-RANGES = {"piano": (33, 93), "satb": (40, 81), "quartet": (36, 93)}
 KIND = "composer/biaxial"
 PUSH_LIMIT = 1.5  # in nats
-TRIES = 8  # draws of a downbeat that comes out silent
+TRIES = 8  # draws of a downbeat that comes out silent, or of one that goes on with what has sounded for too long
+PHRASE_TRIES = 3  # draws of a phrase whose best candidate has a fault that no listener forgives
+CHUNK_BARS = 4  # longest stretch that candidates are compared over
+BACK_BARS = 2  # bars before a phrase that its faults are looked for with
+STUCK_BARS = 1.5  # after so long on one sonority something must move
+RULES = {
+    "satb": Rules(most_voices=4, parallels=False),
+    "quartet": Rules(most_voices=4),
+    "piano": Rules(hand_span=14),
+}
 SHIPPED = Path(__file__).parent / "weights" / "biaxial.safetensors"
+_BEAT = 2  # least class of metrical strength that is a beat
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,16 @@ class SamplingConfig:
             its notes; 0 leaves it to the network.
         fix_themes: the theme's notes are set at the first statement of its letter, with nothing above them; otherwise
             they are only told to the net as a reference.
-        returns: sections that return are told the first statement as a reference.
+        returns: sections and phrases that return are told their model.
+        candidates: ways to go on that are drawn for each phrase, of which the best is kept.
+        guidance: w of logits = u + w (c - u), with and without the plan; 1 is the network as it is.
+        fix_cadences: the bass of a cadence's chords is set, and the soprano's last steps where it is authentic.
+        variation: of everything that returns, 0 exact .. 1 free; None as the plan has it.
+        longest_run: most successive sonorities that may be shared with a training piece; None for no limit.
+        told: "plan", or "nothing": the bare network, to compare with.
+
+    Raises:
+        RequestError: a value that makes no sense.
     """
 
     temperature: float = 1.0
@@ -65,6 +74,22 @@ class SamplingConfig:
     density_push: float = 1.0
     fix_themes: bool = True
     returns: bool = True
+    candidates: int = 4
+    guidance: float = 1.0
+    fix_cadences: bool = True
+    variation: float | None = None
+    longest_run: int | None = 8
+    told: str = "plan"
+
+    def __post_init__(self) -> None:
+        if self.candidates < 1:
+            raise RequestError(f"candidates={self.candidates}: at least one is needed")
+        if self.temperature <= 0:
+            raise RequestError(f"temperature={self.temperature:g} is not above 0")
+        if self.variation is not None and not 0 <= self.variation <= 1:
+            raise RequestError(f"variation={self.variation:g} is outside 0..1")
+        if self.told not in ("plan", "nothing"):
+            raise RequestError(f"told={self.told} is neither plan nor nothing")
 
 
 def choose_plan_grid(plan: Plan) -> int:
@@ -79,264 +104,303 @@ class BiaxialComposer:
     Args:
         weights: a pair of files as `training.weights` writes them; None for those that ship.
         config: how notes are drawn.
+        index: the training pieces, for `SamplingConfig.longest_run`; None for the index that ships.
 
     Raises:
         WeightsError: missing, damaged, or not of this network.
     """
 
-    def __init__(self, weights: str | Path | None = None, *, config: SamplingConfig | None = None) -> None:
+    def __init__(
+        self,
+        weights: str | Path | None = None,
+        *,
+        config: SamplingConfig | None = None,
+        index: RunIndex | None = None,
+    ) -> None:
         path = SHIPPED if weights is None else Path(weights)
-        tensors, about = load_weights(path)
-        if about.get("kind", KIND) != KIND:
-            raise WeightsError(path, f"holds weights of kind {about['kind']}, which cannot compose; wanted: {KIND}")
-        self.about = about
-        self.network = BiaxialNetwork(NetworkConfig.from_dict(about["network"]))
-        fit_weights(path, self.network, tensors)
+        self.network, self.about = load_network(path)
+        if self.about.get("kind", KIND) != KIND:
+            raise WeightsError(
+                path, f"holds weights of kind {self.about['kind']}, which cannot compose; wanted: {KIND}"
+            )
         self.network.eval()
         self.config = config or SamplingConfig()
+        self.index = index or shipped_index()
+        self._steppers: dict[tuple[tuple[int, int], int], Stepper] = {}
 
     @property
     def styles(self) -> tuple[str, ...]:
         """Style tags that the weights know."""
         return self.network.config.styles
 
-    def compose(self, plan: Plan, *, seed: int) -> Score:
-        """Writes the score of a plan; the same plan and seed give the same score.
+    def compose(self, plan: Plan, *, seed: int, given: Given | None = None) -> Score:
+        """Writes the score of a plan; the same arguments give the same score.
+
+        Args:
+            plan: the piece.
+            seed: of all chance.
+            given: notes that are set in advance, on the plan's clock.
 
         Raises:
-            RequestError: the plan's meter does not fit the grid.
+            RequestError: the plan's meter does not fit the grid, or `given` is of another length.
         """
-        grid = choose_plan_grid(plan)
+        grid = given.grid if given else choose_plan_grid(plan)
         if plan.meter.bar_div % step_div(grid) or plan.pickup_div % step_div(grid):
             raise RequestError(f"meter {plan.meter} does not fit a grid of {grid} steps a quarter")
-        return realise(plan, self.sample(plan, grid, np.random.default_rng(seed)))
-
-    def sample(self, plan: Plan, grid: int, rng: np.random.Generator) -> Roll:
-        """The roll of a plan, upbeat included."""
         steps = plan.end_div // step_div(grid)
-        told = empty_conditions(plan_context(plan, grid, steps + LOOK_AHEAD, self.styles))
-        drawn = _Drawn(np.zeros((steps + 1, PITCHES), dtype=bool), np.zeros((steps + 1, PITCHES), dtype=bool))
-        axis = NoteAxis(self.network, RANGES[plan.ensemble])
-        state: State | None = None
-        # One thread: the matrices are small, and two threads are slower than one.
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            for index, section in enumerate(plan.sections):
-                first, last = _section_steps(plan, index, grid)
-                _tell_section(told, drawn, plan, index, grid, self.config)
-                for step in range(first if index else 0, last):
-                    _tell_phrase(told, drawn, plan, section, index, step, grid)
-                    state = self._step(told, drawn, step, steps, axis, state, rng)
-        finally:
-            torch.set_num_threads(threads)
-        return Roll(drawn.play[1:], drawn.articulate[1:], np.ones(steps, dtype=bool), grid)
+        if given is not None and given.steps != steps:
+            raise RequestError(f"the given notes have {given.steps} steps, the plan {steps}")
+        return realise(plan, self.sample(plan, grid, seed, given))
 
-    @torch.no_grad()
+    def sample(self, plan: Plan, grid: int, seed: int, given: Given | None = None) -> Roll:
+        """The roll of a plan, upbeat included; see `compose`."""
+        with one_thread():
+            return _Writing(self, plan, grid, seed, given).write()
+
+    def stepper(self, pitches: tuple[int, int], items: int) -> Stepper:
+        """A stepper over the network; made once for each size, and to be reset by who takes it."""
+        if (pitches, items) not in self._steppers:
+            guidance = 1.0 if self.config.told == "nothing" else self.config.guidance
+            self._steppers[pitches, items] = Stepper(self.network, pitches, items=items, guidance=guidance)
+        return self._steppers[pitches, items]
+
+
+@dataclass(eq=False)
+class _Draft:
+    """What the candidates wrote of a stretch, each after the same past."""
+
+    drawn: list[Drawn]
+    told: list[Conditions]
+    nats: Float[ndarray, "steps items"]
+    state: StepperState
+
+
+class _Writing:
+    """One piece in the making."""
+
+    def __init__(self, composer: BiaxialComposer, plan: Plan, grid: int, seed: int, given: Given | None) -> None:
+        self.composer, self.plan, self.grid = composer, plan, grid
+        self.config = composer.config
+        self.rng = np.random.default_rng(seed)
+        self.teller = Teller(
+            plan,
+            grid,
+            composer.styles,
+            np.random.default_rng([seed, 1]),
+            fix_themes=self.config.fix_themes,
+            returns=self.config.returns,
+            variation=self.config.variation,
+            given=given,
+            nothing=self.config.told == "nothing",
+        )
+        self.told = self.teller.told
+        self.drawn = Drawn.silent(self.teller.steps)
+        self.range = RANGES[plan.ensemble]
+        plain = self.config.told == "nothing"
+        self.rules = Rules() if plain else RULES[plan.ensemble]
+        self.items = 1 if plain else self.config.candidates
+        self.starts = {s.first for s in spans_of(plan, grid) if s.phrase == 0}
+
+    def write(self) -> Roll:
+        """All phrases in order."""
+        single = self.composer.stepper(self.range, 1)
+        single.reset()
+        state = single.state()
+        for span in spans_of(self.plan, self.grid):
+            self.teller.tell(span, self.drawn)
+            closing = None
+            if self.config.fix_cadences and self.config.told != "nothing":
+                closing = closing_of(self.plan, span.section, span.phrase, self.grid)
+            for first, last in self._stretches(span):
+                if free_steps(self.told.fixed[first:last]).any():
+                    state = self._best(first, last, closing, state)
+                else:
+                    state = self._adopt(self._draft(first, last, closing, state, 1), 0, first, last)
+        drawn = self.drawn
+        steps = self.teller.steps
+        return Roll(drawn.play[1:], drawn.articulate[1:], np.ones(steps, dtype=bool), self.grid)
+
+    def _stretches(self, span: Span) -> list[tuple[int, int]]:
+        """A phrase in parts of `CHUNK_BARS` at most, cut where what is set in advance ends: a copy needs one draw."""
+        bar = self.teller.bar_steps
+        start = span.last - (span.last - span.first) // bar * bar  # the first downbeat; before it an upbeat
+        cuts = {span.first, span.last, *range(start + CHUNK_BARS * bar, span.last, CHUNK_BARS * bar)}
+        free = free_steps(self.told.fixed[span.first : span.last])
+        if free.any():
+            cuts.add(span.first + int(free.argmax()))
+        ordered = sorted(cuts)
+        return [(a, b) for a, b in pairwise(ordered)]
+
+    def _best(self, first: int, last: int, closing: Closing | None, state: StepperState) -> StepperState:
+        """Draws the candidates of a stretch and keeps the best; draws anew where even that one has a plain fault."""
+        kept: tuple[float, _Draft, int] | None = None
+        for _ in range(PHRASE_TRIES):
+            draft = self._draft(first, last, closing, state, self.items)
+            passages = [self._passage(draft, item, first, last) for item in range(self.items)]
+            cost = costs(passages) if self.items > 1 else np.zeros(1)
+            faults = np.array([flaws(p) + self._copied(draft.drawn[i], first, last) for i, p in enumerate(passages)])
+            best = int((cost + 100.0 * faults).argmin())
+            total = float(cost[best] + 100.0 * faults[best])
+            if kept is None or total < kept[0]:
+                kept = (total, draft, best)
+            if not faults[best] or self.config.told == "nothing":
+                break
+        assert kept is not None
+        return self._adopt(kept[1], kept[2], first, last)
+
+    def _copied(self, drawn: Drawn, first: int, last: int) -> int:
+        """By how much the longest run shared with a training piece goes beyond what is allowed."""
+        limit, index = self.config.longest_run, self.composer.index
+        if limit is None or index is None:
+            return 0
+        back = max(0, first - 4 * BACK_BARS * self.teller.bar_steps)
+        return max(0, index.run_at_end(*drawn.passage(back, last), since=first - back) - limit)
+
+    def _passage(self, draft: _Draft, item: int, first: int, last: int) -> Passage:
+        back = max(0, first - BACK_BARS * self.teller.bar_steps)
+        play, articulate = draft.drawn[item].passage(back, last)
+        told = draft.told[item]
+        rows = Conditions(
+            told.context[first:last],
+            told.reference_play[first:last],
+            told.reference_articulate[first:last],
+            told.reference_kind[first:last],
+            told.fixed[first:last],
+        )
+        chords = self.teller.chords[first:last]
+        return Passage(play, articulate, first - back, rows, chords, draft.nats[:, item], self.plan.ensemble)
+
+    def _adopt(self, draft: _Draft, item: int, first: int, last: int) -> StepperState:
+        """Writes a candidate's notes, and the cells that were set for it, into the piece."""
+        rows = slice(first + 1, last + 1)
+        self.drawn.play[rows] = draft.drawn[item].play[rows]
+        self.drawn.articulate[rows] = draft.drawn[item].articulate[rows]
+        self.told.fixed[:] = draft.told[item].fixed
+        return _items_of(draft.state, [item])
+
+    def _draft(self, first: int, last: int, closing: Closing | None, state: StepperState, items: int) -> _Draft:
+        """The candidates of a stretch."""
+        stepper = self.composer.stepper(self.range, items)
+        stepper.restore(_items_of(state, [0] * items))
+        drawn = [Drawn(self.drawn.play.copy(), self.drawn.articulate.copy()) for _ in range(items)]
+        told = [self.told] * items
+        chance = self.rng.integers(2**32, size=items)
+        nats = np.zeros((last - first, items))
+        for step in range(first, last):
+            if closing is not None and step == closing.prepare:
+                told = [replace(t, fixed=t.fixed.copy()) for t in told]
+                for item in range(items):
+                    play = drawn[item].play[max(step - 2 * closing.beat, 0) : step + 1]
+                    rng = np.random.default_rng(int(chance[item]))
+                    fix_closing(closing, told[item].fixed, play, self.plan.ensemble, rng)
+            nats[step - first] = self._step(stepper, told, drawn, step)
+        return _Draft(drawn, told, nats, stepper.state())
+
     def _step(
-        self,
-        told: Conditions,
-        drawn: _Drawn,
-        step: int,
-        steps: int,
-        axis: NoteAxis,
-        state: State | None,
-        rng: np.random.Generator,
-    ) -> State:
-        low, high = axis.columns
-        frames = _frames_of_step(told, drawn, step, low, high)
-        hidden, state = self.network.along_time(self.network.project(frames), state)
-        before = drawn.play[step, low:high]
-        fixed = told.fixed[step, low:high]
-        place = _place(told, step, steps)
-        push = _push(told, drawn, step, self.config.density_push)
+        self, stepper: Stepper, told: list[Conditions], drawn: list[Drawn], step: int
+    ) -> Float[ndarray, " items"]:
+        low, high = stepper.columns
+        before = np.stack([d.play[step] for d in drawn])
+        stepper.advance(told, step, before, np.stack([d.articulate[step] for d in drawn]))
+        context = self.told.context[step]
+        pushes = [_push(told[i], drawn[i], step, self.config.density_push) for i in range(len(drawn))]
+        bias = np.repeat(np.array(pushes, dtype=np.float32)[:, None], high - low, axis=1)
+        starts_bar = bool(context[FIELD["bar_step"]] == 0)
+        stale = [self._stale(d, step) for d in drawn] if starts_bar else [False] * len(drawn)
 
         def draw() -> tuple[ndarray, ndarray, ndarray]:
-            draws = rng.random((2, high - low))
+            draws = self.rng.random((len(drawn), 2, high - low))
             config = self.config
-            return axis.draw(hidden[0, 0].numpy(), fixed, draws, config.temperature, config.least, push, before)
+            found = stepper.draw(draws, bias=bias, rules=self.rules, temperature=config.temperature, least=config.least)
+            return found.play, found.articulate, found.log_prob
 
-        play, articulate, logits = draw()
-        for _ in range(TRIES if place.starts_bar else 0):
-            if play.any():
+        play, articulate, log_prob = draw()
+        for _ in range(TRIES if starts_bar else 0):
+            wrong = ~play.any(axis=1) | (np.array(stale) & (play == before[:, low:high]).all(axis=1))
+            if not wrong.any():
                 break
-            play, articulate, logits = draw()
-        if not play.any():
-            play, articulate = _not_silent(play, articulate, logits, fixed, before, place)
-        # A note cannot be held that did not sound before.
-        articulate |= play & ~before
-        drawn.play[step + 1, low:high] = play
-        drawn.articulate[step + 1, low:high] = articulate
-        return state
+            other = draw()
+            for old, new in zip((play, articulate, log_prob), other, strict=True):
+                old[wrong] = new[wrong]
+        for item, one in enumerate(drawn):
+            fixed = told[item].fixed[step, low:high]
+            row = _Row(play[item], articulate[item], before[item, low:high], fixed, stepper.logits[item])
+            if starts_bar:
+                row.sound(last_bar=step >= self.teller.steps - self.teller.bar_steps, stale=bool(stale[item]))
+            if step in self.starts:
+                row.articulate |= row.play
+            else:
+                row.join_ties(on_beat=bool(context[FIELD["strength"]] >= _BEAT))
+            row.articulate |= row.play & ~row.before
+            one.play[step + 1, low:high] = row.play
+            one.articulate[step + 1, low:high] = row.articulate
+        return -log_prob
+
+    def _stale(self, drawn: Drawn, step: int) -> bool:
+        """Whether one and the same sonority has sounded for `STUCK_BARS`."""
+        count = int(STUCK_BARS * self.teller.bar_steps)
+        past = drawn.play[max(step + 1 - count, 1) : step + 1]
+        return len(past) == count and bool((past == past[-1]).all()) and bool(past[-1].any())
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where in the piece a step lies: at a barline, in the last bar."""
-
-    starts_bar: bool
-    in_last_bar: bool
-
-
-def _place(told: Conditions, step: int, steps: int) -> _Place:
-    bar_steps = int(told.context[step, FIELD["bar_steps"]])
-    return _Place(int(told.context[step, FIELD["bar_step"]]) == 0, step >= steps - bar_steps)
-
-
-def _push(told: Conditions, drawn: _Drawn, step: int, gain: float) -> float:
-    """What the onsets of the last two bars lack of the planned density, as a push on the logits of new notes.
-
-    None in a phrase's last bar: there a cadence comes to rest, however dense the section is.
-    """
-    density = int(told.context[step, FIELD["density"]])
-    bar_steps = int(told.context[step, FIELD["bar_steps"]])
-    if density < 0 or gain == 0 or told.context[step, FIELD["phrase_left"]] <= bar_steps:
-        return 0.0
-    window = min(2 * bar_steps, step)
-    if window == 0:
-        return 0.0
-    wanted = density / 100 * window / int(told.context[step, FIELD["grid"]])
-    heard = int(drawn.articulate[step + 1 - window : step + 1].sum())
-    return float(np.clip(gain * (wanted - heard) / max(wanted, 1.0), -PUSH_LIMIT, PUSH_LIMIT))
-
-
-def _not_silent(
-    play: ndarray, articulate: ndarray, logits: ndarray, fixed: ndarray, before: ndarray, place: _Place
-) -> tuple[ndarray, ndarray]:
-    """What sounds where nothing was drawn: the last bar holds what it has, a downbeat takes the likeliest free note."""
-    held = before & (fixed == FREE)
-    if place.in_last_bar and held.any():
-        return held, np.zeros_like(held)
-    if place.starts_bar and (fixed == FREE).any():
-        likeliest = int(np.where(fixed == FREE, logits[:, 0], -np.inf).argmax())
-        play[likeliest] = articulate[likeliest] = True
-    return play, articulate
-
-
-@dataclass(frozen=True, eq=False)
-class _Drawn:
-    """Notes so far; row 0 is the silence before the piece, row t + 1 is step t."""
-
-    play: ndarray
-    articulate: ndarray
-
-
-def _section_steps(plan: Plan, index: int, grid: int) -> tuple[int, int]:
-    """First downbeat and end of a section; the piece's upbeat stands before the first section's downbeat."""
-    unit = step_div(grid)
-    start = plan.bar_onset_div(plan.first_bars[index]) // unit
-    return start, start + plan.sections[index].bars * plan.meter.bar_div // unit
-
-
-def _frames_of_step(told: Conditions, drawn: _Drawn, step: int, low: int, high: int) -> Frames:
-    def ahead(array: ndarray) -> torch.Tensor:
-        rows = np.zeros((1 + LOOK_AHEAD, high - low), dtype=array.dtype)
-        part = array[step : step + 1 + LOOK_AHEAD, low:high]
-        rows[: len(part)] = part
-        return torch.from_numpy(rows).unsqueeze(0)
-
-    def before(array: ndarray) -> torch.Tensor:
-        # Row 1, the target, is not known yet; features never read it.
-        rows = np.zeros((2, high - low), dtype=bool)
-        rows[0] = array[step, low:high]
-        return torch.from_numpy(rows).unsqueeze(0)
-
-    return Frames(
-        play=before(drawn.play),
-        articulate=before(drawn.articulate),
-        context=torch.from_numpy(told.context[step : step + 1].copy()).unsqueeze(0),
-        reference_play=ahead(told.reference_play),
-        reference_articulate=ahead(told.reference_articulate),
-        reference_kind=torch.from_numpy(told.reference_kind[step : step + 1].astype(np.int64)).unsqueeze(0),
-        fixed=ahead(told.fixed),
-        lowest=torch.tensor([LOWEST_PITCH + low]),
-        fit=torch.ones(1, 1, dtype=torch.bool),
+def _items_of(state: StepperState, items: list[int]) -> StepperState:
+    """A state whose item k is item `items[k]` of another."""
+    return StepperState(
+        tuple(np.ascontiguousarray(value[:, :, items]) for value in state.hidden),
+        tuple(np.ascontiguousarray(value[:, :, items]) for value in state.cell),
     )
 
 
-def _tell_section(told: Conditions, drawn: _Drawn, plan: Plan, index: int, grid: int, config: SamplingConfig) -> None:
-    """Reference and fixed notes of a section, when it begins: all that it refers to has been written by then."""
-    section = plan.sections[index]
-    first, last = _section_steps(plan, index, grid)
-    source = section.source
-    if source is not None and config.returns:
-        origin = plan.sections[source]
-        start, end = _section_steps(plan, source, grid)
-        length = min(last - first, end - start)
-        _refer(told, drawn, first, start, length, _nearest(origin.key.pc, section.key.pc), STATEMENT)
-    elif section.theme is not None and all(s.theme != section.theme for s in plan.sections[:index]):
-        _tell_theme(told, plan, section, first, grid, config)
+@dataclass(eq=False)
+class _Row:
+    """One frame of one candidate, mended in place before it counts; cells that were set in advance stay as they are."""
+
+    play: Bool[ndarray, " P"]
+    articulate: Bool[ndarray, " P"]
+    before: Bool[ndarray, " P"]
+    fixed: ndarray
+    logits: Float[ndarray, "P 2"]
+
+    def sound(self, *, last_bar: bool, stale: bool) -> None:
+        """A downbeat is never silent and never goes on with what has sounded for too long."""
+        free = self.fixed == FREE
+        if not self.play.any() and last_bar and (self.before & free).any():
+            self.play[self.before & free] = True
+        stuck = stale and bool((self.play == self.before).all())
+        if (self.play.any() and not stuck) or not free.any():
+            return
+        options = free & ~self.play
+        if options.any():
+            likeliest = int(np.where(options, self.logits[:, 0], -np.inf).argmax())
+            self.play[likeliest] = self.articulate[likeliest] = True
+
+    def join_ties(self, *, on_beat: bool) -> None:
+        """Ties a note that is struck again where nothing else moves: a stutter. On a beat outer voices may repeat."""
+        if (self.play != self.before).any() or not self.articulate.any() or self.articulate[self.play].all():
+            return
+        if (self.articulate & (self.fixed == ATTACK)).any():
+            return
+        sounding = np.flatnonzero(self.play)
+        if on_beat and (self.articulate[sounding[-1]] or self.articulate[sounding[0]]):
+            return
+        self.articulate[self.fixed == FREE] = False
 
 
-def _tell_theme(told: Conditions, plan: Plan, section: Section, start: int, grid: int, config: SamplingConfig) -> None:
-    theme = plan.theme_of(section.theme or "")
-    if theme is None:
-        return
-    unit, semitones = step_div(grid), _nearest(theme.key.pc, section.key.pc)
-    end = start + theme.bars * plan.meter.bar_div // unit
-    top = np.full(len(told.context), -1)
-    for note in theme.notes:
-        column = note.pitch + semitones - LOWEST_PITCH
-        first = start + round(note.onset_div / unit)
-        last = min(max(start + round((note.onset_div + note.duration_div) / unit), first + 1), end)
-        if first < 0 or not 0 <= column < PITCHES or first >= last:
-            continue
-        told.reference_play[first:last, column] = True
-        told.reference_articulate[first, column] = True
-        top[first:last] = column
-    begin = min([start, *np.flatnonzero(top >= 0)])
-    told.reference_kind[begin:end] = THEME
-    if config.fix_themes:
-        for step in np.flatnonzero(top >= 0):
-            column = int(top[step])
-            told.fixed[step, column:] = OFF
-            struck = bool(told.reference_articulate[step, column])
-            told.fixed[step, column] = ATTACK if struck else HOLD
+def _push(told: Conditions, drawn: Drawn, step: int, gain: float) -> float:
+    """What the onsets of the last two bars lack of the planned density, as a push on the logits of new notes.
 
-
-def _tell_phrase(
-    told: Conditions, drawn: _Drawn, plan: Plan, section: Section, index: int, step: int, grid: int
-) -> None:
-    """At a phrase's start: a phrase whose idea was heard in this section before is told that phrase as a reference."""
-    if section.source is not None:
-        return
-    bar_steps = plan.meter.bar_div // step_div(grid)
-    start, _ = _section_steps(plan, index, grid)
-    earlier: dict[str, tuple[int, int]] = {}
-    for phrase in section.phrases:
-        idea, length = phrase.idea[0], phrase.bars * bar_steps
-        if step == start and idea in earlier:
-            source, steps = earlier[idea]
-            _refer(told, drawn, start, source, min(steps, length), 0, STATEMENT)
-        earlier.setdefault(idea, (start, length))
-        start += length
-
-
-def _refer(told: Conditions, drawn: _Drawn, first: int, source: int, length: int, semitones: int, kind: int) -> None:
-    length = min(length, len(told.reference_kind) - first)
-    kept = np.flatnonzero(_same_harmony(told, first, source, length, semitones))
-    here, there = first + kept, source + 1 + kept
-    told.reference_play[here] = shift_pitches(drawn.play[there], semitones)
-    told.reference_articulate[here] = shift_pitches(drawn.articulate[there], semitones)
-    told.reference_kind[here] = kind
-
-
-def _same_harmony(told: Conditions, first: int, source: int, length: int, semitones: int) -> ndarray:
-    """[length] whether the plan asks for the source's chords, bar by bar.
-
-    A bar whose harmony is another one for half of its length or more gets no reference: there the model's notes would
-    win over the plan's chords, and the second half of a period would close as the first did, on the dominant.
+    None in the last bar of a phrase that has a cadence: there it comes to rest, however dense the section is.
     """
-    here, there = told.context[first : first + length], told.context[source : source + length]
-    root, quality = FIELD["chord_root"], FIELD["chord_quality"]
-    known = (here[:, root] >= 0) & (there[:, root] >= 0)
-    same = ((there[:, root] + semitones - here[:, root]) % 12 == 0) & (there[:, quality] == here[:, quality])
-    same |= ~known
-    bar_steps = int(here[0, FIELD["bar_steps"]]) if length else 1
-    bars = [same[i : i + bar_steps].mean() > 0.5 for i in range(0, length, bar_steps)]
-    return np.repeat(np.array(bars, dtype=bool), bar_steps)[:length]
-
-
-def _nearest(from_pc: int, to_pc: int) -> int:
-    """Semitones from one tonic to the other the shorter way, -5..6."""
-    return (to_pc - from_pc + 5) % 12 - 5
+    row = told.context[step]
+    bar_steps = int(row[FIELD["bar_steps"]])
+    if gain == 0 or (row[FIELD["cadence"]] > 0 and row[FIELD["phrase_left"]] <= bar_steps):
+        return 0.0
+    window = min(2 * bar_steps, step)
+    rows = told.context[step - window : step]
+    by_bar, by_section = rows[:, FIELD["bar_density"]], rows[:, FIELD["density"]]
+    wanted_rows = np.where(by_bar >= 0, by_bar, by_section)
+    if window == 0 or (wanted_rows < 0).all():
+        return 0.0
+    wanted = float(np.maximum(wanted_rows, 0).sum()) / 100 / int(row[FIELD["grid"]])
+    heard = int(drawn.articulate[step + 1 - window : step + 1].sum())
+    return float(np.clip(gain * (wanted - heard) / max(wanted, 1.0), -PUSH_LIMIT, PUSH_LIMIT))
