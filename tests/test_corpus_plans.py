@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from music import corpus_sources
-from music.corpus import load_pieces, prepare
-from music.corpus_sources import EARLY_QUARTETS, corpus_roots, music21_corpus_dir, source_files
-from music.errors import RequestError
+from music.analysis import corpus_plans
+from music.analysis.corpus_plans import plans_of_piece, prepare_plans
+from music.analysis.marked_plan import FIELDS, MarkedPlan, Origin, read_plans
+from music.analysis.plans import plan_of_score
+from music.corpus import PieceEntry, load_pieces, prepare
+from music.corpus_sources import EARLY_QUARTETS, corpus_roots, form_root, music21_corpus_dir, source_files
+from music.errors import PlanError, RequestError
+from music.plan import Plan
+from music.score import Bar, Direction, MeterChange, Note, Part, Score, SectionMark, regular_bars
+from music.time import Meter
+from tests.plan_strategies import plans
 from tests.test_corpus import write_midi
 
 CHORALES = ("bwv253", "bwv254", "bwv269")
@@ -115,11 +127,189 @@ def test_splits_styles_and_licences_are_those_of_the_sets(sets: Path, tmp_path: 
 
 def test_a_missing_set_is_said_while_loading(sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = sets / "piano-midi.de"
+    for name in CHORALES:
+        (corpus_sources.music21_corpus_dir() / "bach" / f"{name}.mxl").write_bytes(name.encode())  # quickly dropped
     train = load_pieces("composer", "train", path=path, cache_dir=tmp_path / "cache", workers=1)
     assert "piano/midis/Beethoven/mond_1.mid" in {e.id for e, _ in train}
     assert "without openscore_quartets" in capsys.readouterr().err
 
 
+def test_the_tables_of_form_are_found_beside_the_sets(sets: Path, tmp_path: Path) -> None:
+    assert form_root(None, sets, tmp_path) is None
+    assert form_root(None, None, tmp_path) is None
+    (sets / "Taking-Form").mkdir()
+    assert form_root(None, sets, tmp_path) == sets / "Taking-Form"
+    assert form_root(tmp_path, sets, tmp_path) == tmp_path
+    with pytest.raises(RequestError, match="nowhere does not exist"):
+        form_root(tmp_path / "nowhere", sets, tmp_path)
+
+
 def test_early_composers_are_families_that_splits_know() -> None:
     assert len(set(EARLY_QUARTETS)) == len(EARLY_QUARTETS)
     assert not {"arriaga", "boccherini", "hensel"} & set(EARLY_QUARTETS)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A folder of five pieces, one of them no MIDI file and one too short for a plan, and a cache."""
+    root = tmp_path_factory.mktemp("own")
+    for i in range(4):
+        write_midi(root / f"piece {i}.mid", bars=9 + i, first=50 + i)
+    write_midi(root / "short.mid", bars=5, first=70)
+    (root / "broken.mid").write_bytes(b"MThd")
+    return root, tmp_path_factory.mktemp("cache")
+
+
+def test_plans_of_a_folder(own: tuple[Path, Path]) -> None:
+    report = prepare_plans("folder", path=own[0], cache_dir=own[1], workers=1, progress=False)
+    assert (report.kept, report.pieces, report.bars_left_out) == (4, 4, 5)
+    assert [name for name, _ in report.dropped] == ["broken.mid", "folder/short.mid"]
+    assert report.dropped[0][1].startswith("MidiError: ")
+    assert report.dropped[1][1] == "has no eight regular bars"
+    assert report.annotated() == dict.fromkeys(FIELDS, 0) | {"textures": 4}
+    assert report.sources() == {"inferred": 4}
+    assert report.styles() == {
+        "folder": {"plans": 4, "bars": 9 + 10 + 11 + 12, "sections": 0, "phrases": 0, "dynamics": 0}
+    }
+    assert "dropped folder/short.mid: has no eight" in report.table()
+    assert json.loads(report.json_line())["plans"] == 4
+    plans = read_plans(report.path)
+    assert [m.origin.id for m in plans] == [f"folder/piece {i}.mid:0" for i in range(4)]
+    assert plans[0].plan == plan_of_score(
+        load_pieces("folder", "all", path=own[0], cache_dir=own[1], progress=False)[0][1],
+        style="folder",
+        ensemble="piano",
+    )
+    assert plans[0].inferred == set(FIELDS) - {"textures"}
+    chosen = read_plans(report.path, keep=lambda origin: origin.id.endswith("2.mid:0"))
+    assert [m.plan.bars for m in chosen] == [11]
+
+
+def test_the_same_bytes_with_two_workers(own: tuple[Path, Path], tmp_path: Path) -> None:
+    one, two = (
+        prepare_plans("folder", path=own[0], cache_dir=own[1], out=tmp_path / str(n), workers=n, progress=False)
+        for n in (1, 2)
+    )
+    assert one.path.read_bytes() == two.path.read_bytes()
+    assert one.rows == two.rows
+
+
+def test_a_fault_in_one_piece_ends_nothing(own: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    real = corpus_plans.plan_of_score
+
+    def moody(score: Score, *, style: str = "", ensemble: str = "satb") -> Plan:
+        if len(score.bars) == 10:
+            raise PlanError("no plan today")
+        if len(score.bars) == 11:
+            raise ZeroDivisionError("a fault")
+        return real(score, style=style, ensemble=ensemble)
+
+    monkeypatch.setattr(corpus_plans, "plan_of_score", moody)
+    report = prepare_plans("folder", path=own[0], cache_dir=own[1], workers=1, progress=False)
+    assert report.kept == 2
+    assert dict(report.dropped[1:]) == {
+        "folder/piece 1.mid bars 1-10": "no plan today",
+        "folder/piece 2.mid": "ZeroDivisionError: a fault",
+        "folder/short.mid": "has no eight regular bars",
+    }
+
+    def refuse(score: Score, *, style: str = "", ensemble: str = "satb") -> Plan:
+        raise PlanError("no plan today")
+
+    monkeypatch.setattr(corpus_plans, "plan_of_score", refuse)
+    with pytest.raises(RequestError, match="no piece of it makes a plan"):
+        prepare_plans("folder", path=own[0], cache_dir=own[1], workers=1, progress=False)
+
+
+def entry_of(score: Score) -> PieceEntry:
+    return PieceEntry("x/p", "p.mid", "0", "licence", "train", "work", "style", "piano", "midi", bars=len(score.bars))
+
+
+def tune(bars: int, meter: str = "4/4") -> Score:
+    m = Meter.parse(meter)
+    notes = [Note(f"n{i}", i * m.bar_div, m.bar_div, 60 + i * 5 % 12) for i in range(bars)]
+    return Score((Part("P"),), tuple(notes), regular_bars(m, bars), (MeterChange(0, m),))
+
+
+def test_what_stands_in_the_score_is_annotated() -> None:
+    plain = tune(16)
+    marked = plans_of_piece(entry_of(plain), plain).plans[0]
+    assert marked.annotated == {"textures"}
+    assert marked.origin == Origin("x/p:0", "work", "train", "licence", "inferred")
+    bar = plain.bars[0].duration_div
+    signs = replace(
+        plain,
+        directions=(
+            Direction(0, "dynamic", "p"),
+            *(Direction(b * bar, "fermata") for b in (3, 7, 11, 15)),
+        ),
+        sections=(SectionMark(0, "Thema"), SectionMark(8 * bar, "Coda")),
+    )
+    found = plans_of_piece(entry_of(signs), signs).plans[0]
+    assert found.annotated == {"textures", "dynamics", "phrases", "sections"}
+    assert found.origin.source == "marks"
+    numbers = [*range(1, 9), *range(1, 9)]
+    again = replace(plain, bars=tuple(replace(b, number=n) for b, n in zip(plain.bars, numbers, strict=True)))
+    assert plans_of_piece(entry_of(again), again).plans[0].origin.source == "repeats"
+    assert "sections" in plans_of_piece(entry_of(again), again).plans[0].annotated
+
+
+def test_stretches_of_one_meter_are_plans_each() -> None:
+    first, second = Meter.parse("4/4"), Meter.parse("3/4")
+    change = 9 * first.bar_div
+    bars = [Bar(i * first.bar_div, first.bar_div, i + 1) for i in range(9)]
+    bars += [Bar(change + i * second.bar_div, second.bar_div, i + 10) for i in range(12)]
+    notes = tuple(Note(f"n{b.number}", b.onset_div, b.duration_div, 60 + b.number % 7) for b in bars)
+    meters = (MeterChange(0, first), MeterChange(change, second))
+    marks = (SectionMark(0, "A"), SectionMark(4 * first.bar_div, "B"), SectionMark(bars[13].onset_div, "A'"))
+    score = Score((Part("P"),), notes, tuple(bars), meters, sections=marks)
+    found = plans_of_piece(entry_of(score), score)
+    assert [m.origin.id for m in found.plans] == ["x/p:0", "x/p:9"]
+    assert [(s.label, s.bars) for s in found.plans[0].plan.sections] == [("A", 4), ("B", 5)]
+    assert [(s.label, s.bars) for s in found.plans[1].plan.sections] == [("B", 4), ("A'", 8)]
+    assert found.left_out == 0
+
+
+def test_labels_of_form_go_before_the_scores_marks(tmp_path: Path) -> None:
+    score = replace(tune(16), sections=(SectionMark(0, "Teil 1"),))
+    table = tmp_path / "sonata1op2no1movt1.csv"
+    table.write_text("1,1,A\n5,1,B\n9,1,A\n16,1,\n", encoding="utf-8")
+    found = plans_of_piece(entry_of(score), score, table)
+    assert found.form == ""
+    assert found.plans[0].origin.source == "labels"
+    assert [s.label[0] for s in found.plans[0].plan.sections] == ["A", "B", "A"]
+    table.write_text("1,1,A\n5,1,B\n19,1,\n", encoding="utf-8")
+    refused = plans_of_piece(entry_of(score), score, table)
+    assert "the table has 19 bars, the score 16" in refused.form
+    assert refused.plans[0].origin.source == "marks"
+
+
+@settings(max_examples=8, deadline=None)
+@given(plans(), st.sets(st.sampled_from(FIELDS)), st.text(st.characters(exclude_categories=["Cs"]), max_size=5))
+def test_marked_plans_round_trip(plan: Plan, annotated: set[str], name: str) -> None:
+    marked = MarkedPlan(plan, frozenset(annotated), Origin(id=name))
+    assert MarkedPlan.from_json(json.loads(json.dumps(marked.to_json()))) == marked
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"annotated": ["form"]}, "no part 'form' to annotate"),
+        ({"annotated": "sections"}, "annotated is not a list"),
+        ({"annotated": [1]}, "annotated is not a list"),
+        ({"split": None}, "is not a text"),
+        ({"colour": "red"}, "is not an object with"),
+        ({"plan": {}}, "plan has no field"),
+        (None, "not JSON"),
+    ],
+)
+def test_bad_lines_are_named(change: dict | None, message: str, tmp_path: Path) -> None:
+    score = tune(8)
+    lines = [json.dumps(plans_of_piece(entry_of(score), score).plans[0].to_json())] * 2
+    lines[1] = "{" if change is None else json.dumps(json.loads(lines[1]) | change)
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(PlanError, match=r"bad\.jsonl: line 2:.*" + message):
+        read_plans(bad)
+    with pytest.raises(PlanError, match=r"none\.jsonl: No such file"):
+        read_plans(tmp_path / "none.jsonl")

@@ -103,9 +103,10 @@ class PlansReport:
         path: of the plans, one a line.
         rows: (style, split, plan's bars, annotated parts, how sections were found) of each plan.
         pieces: how many pieces gave a plan at least.
-        dropped: (piece and bars, reason), in order of the pieces.
+        dropped: (file, reason) of files that no reader accepts, then (piece and bars, reason), in order.
         refused: (piece, reason) of labels of form that do not fit; the piece's form was inferred.
         bars_left_out: of the pieces, outside every plan.
+        remarks: which sets of a combined corpus are missing here.
     """
 
     data: str
@@ -115,6 +116,7 @@ class PlansReport:
     dropped: tuple[tuple[str, str], ...]
     refused: tuple[tuple[str, str], ...]
     bars_left_out: int
+    remarks: tuple[str, ...] = ()
 
     @property
     def kept(self) -> int:
@@ -143,6 +145,7 @@ class PlansReport:
         lines = [
             f"{self.data}: {self.kept} plans of {self.pieces} pieces, {len(self.dropped)} dropped, "
             f"{self.bars_left_out} bars outside every plan; {self.path}",
+            *self.remarks,
             "sections by " + ", ".join(f"{name} {count}" for name, count in self.sources().items()),
             "",
             f"{'style':<24}{'plans':>7}{'bars':>9}   annotated: sections phrases dynamics",
@@ -244,7 +247,7 @@ def prepare_plans(
     shown = tqdm(results, f"plans {data}", len(jobs), unit="piece", disable=not progress, file=sys.stderr)
     lines: list[str] = []
     rows: list[tuple[str, str, int, frozenset[str], str]] = []
-    dropped: list[tuple[str, str]] = []
+    dropped: list[tuple[str, str]] = []  # after the files that `prepare` dropped
     refused: list[tuple[str, str]] = []
     pieces = left_out = 0
     for entry, result in zip(entries, shown, strict=True):
@@ -256,7 +259,10 @@ def prepare_plans(
         pieces += bool(result.plans)
         left_out += result.left_out
     if not lines:
-        raise RequestError(f"data={data}: no piece of it makes a plan; the first: {dropped[0][1]}")
+        why = f"; {dropped[0][0]}: {dropped[0][1]}" if dropped else ""
+        raise RequestError(f"data={data}: no piece of it makes a plan{why}")
     target = (out or cache_dir / "plans" / data) / PLANS_FILE
     write_atomically(target, "".join(lines).encode())
-    return PlansReport(data, target, tuple(rows), pieces, tuple(dropped), tuple(refused), left_out)
+    return PlansReport(
+        data, target, tuple(rows), pieces, (*report.dropped, *dropped), tuple(refused), left_out, report.remarks
+    )

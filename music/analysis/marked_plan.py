@@ -81,7 +81,11 @@ class MarkedPlan:
         if not isinstance(annotated, list) or not all(isinstance(name, str) for name in annotated):
             raise PlanError(f"{where}: annotated is not a list of texts")
         origin = Origin(**{name: data[name] for name in names})
-        return cls(plan_from_json(data["plan"], f"{where} plan"), frozenset(annotated), origin)
+        plan = plan_from_json(data["plan"], f"{where} plan")
+        try:
+            return cls(plan, frozenset(annotated), origin)
+        except PlanError as error:
+            raise PlanError(f"{where} {error}") from None
 
 
 def read_plans(path: Path, keep: Callable[[Origin], bool] | None = None) -> list[MarkedPlan]:
