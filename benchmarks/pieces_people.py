@@ -23,7 +23,7 @@ from music.score import Score
 
 ROOT = Path(__file__).parent.parent
 MEASURES = ("evaluation", "music/analysis", "benchmarks/pieces_*")
-MOST = 80  # pieces of an ensemble that are measured, evenly spaced over the ids; all stand before the judge
+MOST = 60  # pieces of an ensemble that are measured, evenly spaced over the ids; all stand before the judge
 COMPOSERS = ("bach_chorale", "haydn", "mozart", "beethoven", "clementi")  # of whom the plans' styles are
 
 

@@ -156,12 +156,14 @@ def boundary_f(reference: Sequence[int], estimated: Sequence[int], *, window: in
 def blind_form(score: Score, plan: Plan) -> tuple[float, float] | None:
     """The form found from the notes alone against the plan's: (pairwise F over bars, F of bounds within a bar).
 
-    The finder is `music.analysis.plans.plan_of_score` on the score without its section marks; None where it gives up.
+    The finder is `music.analysis.plans.plan_of_score` on the score without its section marks, its fermatas and the bar
+    numbers that show repeats; None where it gives up.
     """
+    bars = tuple(replace(bar, number=number) for number, bar in enumerate(score.bars, start=1))
     try:
-        heard = plan_of_score(replace(score, sections=(), directions=()), ensemble=plan.ensemble)
+        heard = plan_of_score(replace(score, sections=(), directions=(), bars=bars), ensemble=plan.ensemble)
     except PlanError:
         return None
-    bars = min(plan.bars, heard.bars)
-    pairs = pairwise_f(bar_letters(plan)[:bars], bar_letters(heard)[:bars])
+    count = min(plan.bars, heard.bars)
+    pairs = pairwise_f(bar_letters(plan)[:count], bar_letters(heard)[:count])
     return pairs, boundary_f(plan.first_bars[1:], heard.first_bars[1:])

@@ -6,7 +6,7 @@ scape plot of Müller, Jiang & Grosche, "A Robust Fitness Measure for Capturing 
 the best family of paths through the self-similarity matrix fits it and of how much of the piece that family covers;
 that a passage resembles itself does not count.
 
-The differences: the matrix is of chroma computed from the notes, not from their sound; a frame is half a second at the
+The differences: the matrix is of chroma computed from the notes, not from their sound; a frame is a second at the
 score's tempo; and a piece's first two minutes are measured, since the effort grows with the fourth power of the length.
 Only figures of this module compare with each other.
 """
@@ -22,9 +22,9 @@ from numba import njit
 from music.score import Score
 from music.time import DIVS_PER_QUARTER
 
-FRAME_SEC = 0.5
-MAX_FRAMES = 240
-SMOOTH = 4  # frames along the diagonal over which likeness is averaged, forward
+FRAME_SEC = 1.0
+MAX_FRAMES = 120
+SMOOTH = 2  # frames along the diagonal over which likeness is averaged, forward
 KEPT = 0.15  # share of the matrix that counts as alike
 PENALTY = -2.0
 DEFAULT_QPM = 90.0

@@ -72,10 +72,10 @@ def make_window(notes: Iterable[Note], bars: Sequence[WholeBar], meter: Meter) -
     return Window(play, strike, meter, _step(bars[0].duration_div), tuple(lengths), frames)
 
 
-def _shares(name: str, counts: Iterable[float]) -> Named:
-    values = np.array(list(counts), dtype=np.float64)
-    total = values.sum()
-    return {f"{name} {i}": float(v / total) if total else 0.0 for i, v in enumerate(values)}
+def _shares(name: str, counts: Sequence[int] | np.ndarray) -> Named:
+    values = np.asarray(counts, dtype=np.float64)
+    total = float(values.sum())
+    return {f"{name} {i}": v / total if total else 0.0 for i, v in enumerate(values.tolist())}
 
 
 def _classes(values: Iterable[int], bounds: Sequence[int]) -> Float[np.ndarray, " classes"]:
