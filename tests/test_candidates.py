@@ -1,0 +1,154 @@
+"""What speaks against a drawn phrase, on made-up rolls."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy import ndarray
+
+from composer.candidates import (
+    WEIGHTS,
+    Passage,
+    costs,
+    density_gap,
+    doubled_leading_tone,
+    flaws,
+    leaps,
+    off_chord,
+    parallels,
+    penalties,
+    silence,
+    spacing,
+    stuck,
+    stutter,
+    unlike_plan,
+    unplayable,
+    voice_count,
+)
+from composer.conditions import FIELD, OFF, STATEMENT, Conditions, empty_conditions
+from composer.roll import LOWEST_PITCH, PITCHES
+from music.harmony import QUALITIES, chord_pcs
+
+STEPS, BAR = 32, 16
+
+
+def _told(chord: tuple[int, str] = (0, "maj")) -> Conditions:
+    """Two bars of 4/4 in C over one chord, eight onsets planned."""
+    context = np.full((STEPS, len(FIELD)), -1, dtype=np.int16)
+    columns = {"bar_steps": BAR, "grid": 4, "key_pc": 0, "key_minor": 0, "density": 100, "chord_root": chord[0],
+               "chord_bass": chord[0], "chord_quality": QUALITIES.index(chord[1])}  # fmt: skip
+    for name, value in columns.items():
+        context[:, FIELD[name]] = value
+    context[:, FIELD["bar_step"]] = np.arange(STEPS) % BAR
+    return empty_conditions(context)
+
+
+def _passage(*notes: tuple[int, int, int], ensemble: str = "satb", chord: tuple[int, str] = (0, "maj")) -> Passage:
+    """A passage of (first step, length, MIDI pitch)."""
+    play, struck = np.zeros((STEPS, PITCHES), dtype=bool), np.zeros((STEPS, PITCHES), dtype=bool)
+    for first, length, pitch in notes:
+        play[first : first + length, pitch - LOWEST_PITCH] = True
+        struck[first, pitch - LOWEST_PITCH] = True
+    chords = np.tile(np.isin(np.arange(12), chord_pcs(*chord)), (STEPS, 1))
+    return Passage(play, struck, 0, _told(chord), chords, np.ones(STEPS), ensemble)
+
+
+def _chords(*rows: tuple[int, ...], length: int = 8) -> list[tuple[int, int, int]]:
+    return [(i * length, length, pitch) for i, row in enumerate(rows) for pitch in row]
+
+
+GOOD = _chords((48, 64, 67, 72), (48, 64, 67, 76), (52, 60, 67, 76), (48, 64, 67, 76))
+
+
+def test_a_good_phrase_has_little_against_it() -> None:
+    found = penalties(_passage(*GOOD))
+    assert set(found) == {f.__name__ for f in WEIGHTS}
+    assert all(value <= 0.1 for name, value in found.items() if name not in ("density_gap", "leaps"))
+    assert flaws(_passage(*GOOD)) == 0
+
+
+def test_foreign_notes_and_missing_thirds() -> None:
+    assert off_chord(_passage(*GOOD)) == 0
+    assert off_chord(_passage(*_chords(*[(48, 55, 60)] * 4))) == pytest.approx(0.35)
+    assert off_chord(_passage(*_chords(*[(49, 61, 66)] * 4))) == 1.5
+    assert off_chord(_passage()) == 1.0
+    assert off_chord(_passage(*GOOD, chord=(7, "maj"))) > 0.5
+
+
+def test_parallel_fifths_are_counted() -> None:
+    fifths = _chords((48, 55), (50, 57), (48, 55), (50, 57))
+    assert parallels(_passage(*fifths)) == pytest.approx(1.5)
+    octaves = _chords((48, 60), (50, 62))
+    assert parallels(_passage(*octaves)) > 0
+    assert parallels(_passage(*octaves, ensemble="quartet")) == 0
+    assert parallels(_passage(*GOOD)) == 0
+
+
+def test_density() -> None:
+    assert density_gap(_passage(*[(4 * i, 4, 60) for i in range(8)])) == 0
+    assert density_gap(_passage((0, 32, 60))) > 1
+    told = _told()
+    told.context[:, FIELD["density"]] = -1
+    assert density_gap(replace(_passage((0, 32, 60)), told=told)) == 0
+    told.context[:, FIELD["bar_density"]] = 25  # a note a bar
+    assert density_gap(replace(_passage((0, 16, 60), (16, 16, 62)), told=told)) == 0
+
+
+def test_silence_and_standstill() -> None:
+    assert silence(_passage((0, 8, 60), (28, 4, 60))) == 1.0
+    assert flaws(_passage((0, 8, 60), (28, 4, 60))) == 1
+    assert stuck(_passage((0, 32, 60))) == 1.0
+    assert stuck(_passage((0, 16, 60), (16, 16, 62))) == 0
+    assert flaws(_passage((0, 32, 60))) == 1
+
+
+def test_restruck_ties() -> None:
+    held = ((0, 32, 48), (0, 32, 55))
+    assert stutter(_passage(*held, *[(4 * i, 4, 64) for i in range(8)])) == pytest.approx(0.7)
+    assert stutter(_passage(*_chords((48, 64), (48, 64)))) == 0  # a repeated chord
+    assert stutter(_passage(*held, (0, 8, 64), (8, 8, 65))) == 0
+
+
+def test_hands() -> None:
+    assert unplayable(_passage((0, 4, 40), (0, 4, 60), (0, 4, 80), ensemble="piano")) >= 1
+    assert unplayable(_passage((0, 4, 40), (0, 4, 52), (0, 4, 67), (0, 4, 80), ensemble="piano")) == 0
+    assert unplayable(_passage((0, 4, 40), (0, 4, 60), (0, 4, 80))) == 0
+
+
+def test_voices_of_a_choir() -> None:
+    assert voice_count(_passage(*_chords(*[(48, 64, 67)] * 4))) == 1
+    assert voice_count(_passage(*_chords(*[(48, 64, 67)] * 4), ensemble="quartet")) == 0
+    assert spacing(_passage(*_chords((48, 55, 60, 74)))) == 1
+    assert spacing(_passage(*GOOD)) == 0
+    assert doubled_leading_tone(_passage(*_chords(*[(43, 59, 67, 71)] * 4), chord=(7, "maj"))) == 1
+    assert leaps(_passage((0, 8, 60), (8, 8, 74), (16, 8, 73))) == 0.5
+
+
+def _like(reference: ndarray, wanted: int, passage: Passage) -> float:
+    told = passage.told
+    told.reference_articulate[:] = reference
+    told.reference_kind[:] = STATEMENT
+    told.context[:, FIELD["similarity"]] = wanted
+    return unlike_plan(passage)
+
+
+def test_likeness_to_the_model() -> None:
+    passage = _passage(*GOOD)
+    same = passage.articulate
+    assert _like(same, 4, passage) == 1.0  # a literal copy is set, not drawn: drawn, it is a failure to vary
+    assert _like(same, 1, passage) > 2
+    other = np.roll(same, 1, axis=1)
+    assert _like(other, 0, passage) == 0
+    assert _like(other, 3, passage) > 1
+    passage.told.fixed[:] = OFF  # nothing was drawn
+    assert _like(other, 3, passage) == 0
+
+
+def test_the_best_is_the_one_with_least_against_it() -> None:
+    bad = _passage(*_chords((49, 56, 61), (51, 58, 63), (49, 56, 61), (51, 58, 63)))
+    assert int(costs([bad, _passage(*GOOD), bad]).argmin()) == 1
+    wild = replace(_passage(*GOOD), nats=np.full(STEPS, 9.0))
+    dull = replace(_passage(*GOOD), nats=np.full(STEPS, 0.1))
+    assert int(costs([wild, _passage(*GOOD), dull]).argmin()) == 1
