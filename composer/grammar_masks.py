@@ -92,13 +92,15 @@ def _forbidden_by_hands(p, chosen, above, rules):
     if rules[2] <= 0:
         return False
     below, count = len(chosen), len(chosen) + len(above)
-    notes = np.empty(count + 1, np.int64)
-    notes[:below] = chosen
-    notes[below] = p
-    notes[below + 1 :] = above
+    notes = np.full(count + 1, p, np.int64)
+    for k in range(below):
+        notes[k] = chosen[k]
+    for k in range(below, count):
+        notes[k + 1] = above[k - below]
     if _covers(notes, rules[2]):
         return False
-    notes[below:count] = above
+    for k in range(below, count):
+        notes[k] = notes[k + 1]
     return _covers(notes[:count], rules[2])
 
 

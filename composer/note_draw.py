@@ -64,14 +64,24 @@ def cells(gates, c, h, at, out, place, residual, source):
             cell[j] = _sigmoid(keep[j]) * cell[j] + _sigmoid(enter[j]) * _tanh(new[j])
         for j in range(units):
             leave[j] = _sigmoid(leave[j]) * _tanh(cell[j])
-        h[r, at : at + units] = leave
-        y = out[r, place : place + units]
+        state, y = h[r, at : at + units], out[r, place : place + units]
+        for j in range(units):
+            state[j] = leave[j]
         if residual:
             x = source[r, :units]
             for j in range(units):
                 y[j] = leave[j] + x[j]
         else:
-            y[:] = leave
+            for j in range(units):
+                y[j] = leave[j]
+
+
+@no_type_check
+@njit(cache=True)
+def _copy(values, into):
+    # An assignment to a slice would do, but takes numba seconds to compile.
+    for j in range(len(values)):
+        into[j] = values[j]
 
 
 @no_type_check
@@ -148,7 +158,8 @@ def project_step(conditions, slots, play, articulate, play_table, articulate_tab
                 for j in range(width):
                     total = told[j] + first[j]
                     x[j] = total if total > 0 else np.float32(0.0)
-                copy[:] = x
+                for j in range(width):
+                    copy[j] = x[j]
 
 
 @no_type_check
@@ -245,9 +256,10 @@ def draw_frame(
             gate = gates[layer]
             if layer > 0:
                 for r in range(rows):
-                    gate[r] = biases[layer - 1]
+                    _copy(biases[layer - 1], gate[r])
             else:
-                gate[:] = first[p]
+                for r in range(rows):
+                    _copy(first[p, r], gate[r])
             _add_product(gate, xs[layer], weights[layer])
             cells(gate, cs[layer], xs[layer], inputs, xs[layer + 1], 0, residuals[layer], xs[layer])
         for r in range(rows):
@@ -262,7 +274,7 @@ def draw_frame(
                     free = both[items + n, side]
                     logits[n, p, side] = free + guidance * (both[n, side] - free)
             else:
-                logits[n, p] = both[n]
+                logits[n, p, 0], logits[n, p, 1] = both[n, 0], both[n, 1]
             if fixed[n, p] == FREE:
                 # What begins: a new note, or one struck anew.
                 begin = 0.0 if before[n, p] else bias[n, p]
