@@ -19,7 +19,7 @@ from music.analysis.key import estimate_key, key_segments
 from music.analysis.melody import melody_line
 from music.analysis.phrases import infer_phrase_ends, phrase_ends
 from music.analysis.plans import plan_of_score
-from music.analysis.repeats import repeat_places, with_repeats
+from music.analysis.signs import lettered, mark_places, repeat_places, with_signs
 from music.analysis.similarity import bar_returns, passage_similarity
 from music.errors import PlanError
 from music.pitch import Key
@@ -366,6 +366,26 @@ def test_sections_begin_at_repeats() -> None:
 
 
 def test_repeats_push_aside_bounds_that_are_too_near() -> None:
-    assert with_repeats([0, 8, 16, 24], (10, 20)) == [0, 10, 16, 20, 24]
-    assert with_repeats([0, 24], (2, 12, 14)) == [0, 12, 24]
-    assert with_repeats([0, 8, 24], ()) == [0, 8, 24]
+    assert with_signs([0, 8, 16, 24], (10, 20)) == [0, 10, 16, 20, 24]
+    assert with_signs([0, 24], (2, 12, 14)) == [0, 12, 24]
+    assert with_signs([0, 8, 24], ()) == [0, 8, 24]
+
+
+def test_marks_that_name_no_part_are_no_bounds() -> None:
+    score = line([60, 64, 67, 65, 64, 62, 60, 59] * 12, meter="4/4")
+    labels = (
+        (0, "Allegro"),
+        (6, "cantabile"),
+        (10, "Trio"),
+        (15, "Tempo I"),
+        (17, "a tempo"),
+        (20, "quasi cadenza"),
+        (23, "Fine"),
+    )
+    marks = tuple(SectionMark(bar * 4 * Q, label) for bar, label in labels)
+    marked = replace(score, sections=marks)
+    assert mark_places(marked) == (10 * 4 * Q, 15 * 4 * Q)
+    assert lettered(marked) == {}
+    plan = plan_of_score(marked)
+    assert {10, 15} <= set(plan.first_bars)
+    assert plan_of_score(replace(score, sections=marks[:1])).sections == plan_of_score(score).sections

@@ -271,7 +271,7 @@ def test_stretches_of_one_meter_are_plans_each() -> None:
 
 
 def test_labels_of_form_go_before_the_scores_marks(tmp_path: Path) -> None:
-    score = replace(tune(16), sections=(SectionMark(0, "Teil 1"),))
+    score = replace(tune(16), sections=(SectionMark(8 * 40320, "Teil 2"),))
     table = tmp_path / "sonata1op2no1movt1.csv"
     table.write_text("1,1,A\n5,1,B\n9,1,A\n16,1,\n", encoding="utf-8")
     found = plans_of_piece(entry_of(score), score, table)

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from music.analysis.marked_plan import FIELDS, MarkedPlan, Origin
 from music.analysis.phrases import fermata_ends
 from music.analysis.plans import plan_of_score
-from music.analysis.repeats import repeat_places
+from music.analysis.signs import lettered, mark_places, repeat_places
 from music.analysis.spans import cut_span, join_split_bars, regular_spans
 from music.analysis.taking_form import annotate_form, find_tables, movement_key, read_table
 from music.cache import ScoreCache, write_atomically
@@ -54,13 +54,19 @@ class PieceResult:
 def annotated_parts(score: Score, plan: Plan) -> frozenset[str]:
     """Which parts of a score's plan stand in the score."""
     found = {"textures"}
-    if score.sections or repeat_places(score):
+    if _sections_by(score) != "inferred":
         found.add("sections")
     if fermata_ends(score):
         found.add("phrases")
     if any(section.dynamic is not None for section in plan.sections):
         found.add("dynamics")
     return frozenset(found)
+
+
+def _sections_by(score: Score) -> str:
+    if lettered(score) or mark_places(score):
+        return "marks"
+    return "repeats" if repeat_places(score) else "inferred"
 
 
 def plans_of_piece(entry: PieceEntry, score: Score, form: Path | None = None) -> PieceResult:
@@ -84,9 +90,9 @@ def plans_of_piece(entry: PieceEntry, score: Score, form: Path | None = None) ->
         except RitornelloError as error:
             dropped.append((f"bars {first + 1}-{last}", str(error)))
             continue
-        source = "marks" if part.sections else "repeats" if repeat_places(part) else "inferred"
+        source = "labels" if labelled else _sections_by(part)
         name = f"{entry.id}:{first}"
-        origin = Origin(name, entry.work, entry.split, entry.licence, "labels" if labelled else source)
+        origin = Origin(name, entry.work, entry.split, entry.licence, source)
         plans.append(MarkedPlan(plan, annotated_parts(part, plan), origin))
         kept += last - first
     if not plans and not dropped:

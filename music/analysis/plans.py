@@ -7,7 +7,6 @@ fit (several meters, odd bars) are refused with `PlanError`; a last bar cut shor
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -20,8 +19,8 @@ from music.analysis.cadence import find_cadence
 from music.analysis.chords import Harmony, analyse_harmony, merge_chords
 from music.analysis.melody import melody_line
 from music.analysis.phrases import fermata_ends, infer_phrase_ends
-from music.analysis.repeats import repeat_places, with_repeats
 from music.analysis.sections import EXACT, SAME, SectionSpan, label_sections, section_bounds
+from music.analysis.signs import lettered, signed_places, with_signs
 from music.analysis.similarity import BarProducts, bar_products
 from music.harmony import figure
 from music.pitch import Key
@@ -38,7 +37,7 @@ LONGEST_JOINED = 4  # bars; inferred phrases without a cadence are joined up to 
 class _Analysis:
     """What the parts of a plan are read from: `bounds` are phrase bounds in plan bars, `ends` their true onsets.
 
-    `marked` says that the phrases are those of the fermatas, `repeats` at which bars the score's own repeats lie.
+    `marked` says that the phrases are those of the fermatas, `signs` at which bars the score itself has a new part.
     """
 
     score: Score
@@ -49,7 +48,7 @@ class _Analysis:
     ends: dict[int, int]
     bounds: tuple[int, ...]
     products: BarProducts
-    repeats: tuple[int, ...]
+    signs: tuple[int, ...]
 
 
 def plan_of_score(score: Score, *, style: str = "", ensemble: str = "satb") -> Plan:
@@ -87,24 +86,23 @@ def _read(score: Score) -> _Analysis:
     harmony = analyse_harmony(score)
     marked = fermata_ends(score)
     ends = {bars.nearest_bar(e): e for e in marked or infer_phrase_ends(score, harmony=harmony)}
-    repeats = {} if score.sections else {bars.nearest_bar(place): place for place in repeat_places(score)}
-    ends = repeats | ends
+    signs = {bars.nearest_bar(place): place for place in signed_places(score)}
+    ends = signs | ends
     bounds = tuple(sorted({0, bars.bars, *ends}))
     spans = tuple((bars.onset_div(i), min(bars.onset_div(i + 1), score.end_div)) for i in range(bars.bars))
     return _Analysis(
-        score, bars, note_arrays(score), harmony, bool(marked), ends, bounds, bar_products(score, spans), tuple(repeats)
+        score, bars, note_arrays(score), harmony, bool(marked), ends, bounds, bar_products(score, spans), tuple(signs)
     )
 
 
 def _find_sections(analysis: _Analysis) -> list[SectionSpan]:
-    """Sections of the piece; its own marks win where it has them, and its own repeats else."""
-    bars, marks = analysis.bars, analysis.score.sections
-    names = {bars.nearest_bar(m.onset_div): m.label for m in marks if re.fullmatch(r"[A-Z]'*", m.label)}
-    sure = {*analysis.repeats, *(analysis.bounds if analysis.marked else ())}
+    """Sections of the piece: those of its letters where it has them; else its own signs of new parts are bounds too."""
+    bars = analysis.bars
+    names = {bars.nearest_bar(onset): letter for onset, letter in lettered(analysis.score).items()}
+    sure = {*analysis.signs, *(analysis.bounds if analysis.marked else ())}
     strong = tuple(b for b in analysis.bounds if b in sure or _cadence(analysis, b) is not None)
-    places = tuple(bars.nearest_bar(m.onset_div) for m in marks)
-    found = section_bounds(analysis.products, analysis.bounds, places, strong)
-    return label_sections(analysis.products, with_repeats(found, analysis.repeats), names)
+    found = section_bounds(analysis.products, analysis.bounds, tuple(names), strong)
+    return label_sections(analysis.products, with_signs(found, analysis.signs), names)
 
 
 def _join_phrases(analysis: _Analysis, spans: list[SectionSpan]) -> tuple[int, ...]:

@@ -17,8 +17,8 @@ from itertools import pairwise, product
 from pathlib import Path
 from string import ascii_uppercase
 
-from music.analysis.repeats import with_repeats
 from music.analysis.sections import EXACT
+from music.analysis.signs import with_signs
 from music.analysis.similarity import BarProducts, bar_products
 from music.errors import PlanError
 from music.score import Score, SectionMark
@@ -348,7 +348,7 @@ def section_marks(table: FormTable, score: Score, products: BarProducts | None =
         raise PlanError(f"{table.name}: it names no part")
     named = {(bar + offset if i else 0): material for i, (bar, material, _) in enumerate(parts)}
     large = tuple(bar + offset for bar, _, top in parts[1:] if top)
-    bounds = with_repeats([0, *(b for b in sorted(named) if b), len(score.bars)], large)
+    bounds = with_signs([0, *(b for b in sorted(named) if b), len(score.bars)], large)
     marks: list[tuple[int, int, str]] = []
     letters: dict[str, str] = {}
     for start, end in pairwise(bounds):
