@@ -32,7 +32,6 @@ from render.console import show_figures, stage
 from render.folder import check_folder, new_folder, provenance, slug
 
 Settings = dict[str, Any]
-WISHES = ("form", "key", "meter", "bars", "tempo", "style", "ensemble", "theme", "title")
 TRAININGS = {"train_composer": "composer.train", "train_benchmark": "composer.benchmark_train"}
 MEASURES = {"evaluate_composer": "composer.evaluate", "benchmark": "composer.benchmark"}
 MEASURES |= {"evaluate_piece": "evaluation.piece"}
@@ -54,18 +53,6 @@ def build(settings: Settings, layer: str) -> Any:
         raise error.__cause__ or error from None
 
 
-def make_plan(settings: Settings, planner: Any, seed: int) -> Any:
-    """The plan of a request, or the one in plan_file."""
-    from music.plan_json import read_plan
-    from planner.plan_file import adjust
-    from planner.request import parse_request
-
-    request = parse_request(**{wish: settings[wish] for wish in WISHES})
-    if settings["plan_file"] is None:
-        return planner.plan(request, seed=seed)
-    return adjust(read_plan(Path(settings["plan_file"])), request, settings["plan_file"])
-
-
 def folder_of(settings: Settings, name: str) -> Path:
     """Where a piece goes: `out`, or out/NAME; pieces of a sweep or a count lie side by side."""
     if HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -78,26 +65,30 @@ def folder_of(settings: Settings, name: str) -> Path:
 
 def finish(settings: Settings, seed: int, layers: Settings, score: Any, plan: Any, name: str) -> None:
     """Performs a score and writes the piece's folder."""
+    from music.passage import file_hashes
     from render.piece import write_piece
 
     with stage("perform"):
         performance = layers["performer"].perform(score, seed=seed, plan=plan)
-    origin = provenance(settings, seed, layers)
+    origin = provenance(settings, seed, layers) | file_hashes(settings)
     sound = {key: settings[key] for key in ("audio", "synth", "soundfont")}
     print(write_piece(folder_of(settings, name), score, performance, plan, origin, **sound))
 
 
 def generate(settings: Settings) -> None:
     """Plans, composes, performs and renders `count` pieces."""
+    from composer.given_files import compose_given
+    from planner.plan_file import make_plan
+
     layers = {layer: build(settings, layer) for layer in ("planner", "composer", "performer")}
     for seed in range(settings["seed"], settings["seed"] + settings["count"]):
         with stage("plan") as remarks:
-            plan = make_plan(settings, layers["planner"], seed)
+            plan = make_plan(layers["planner"], settings, seed=seed)
             remarks.append(f"{plan.title}: {plan}")
         name = f"{slug(plan.title)}-{seed}"
         check_folder(folder_of(settings, name))
         with stage("compose") as remarks:
-            score = layers["composer"].compose(plan, seed=seed)
+            score = compose_given(layers["composer"], plan, seed=seed, settings=settings)
             remarks.append(f"{len(score.notes)} notes, {plan.bars} bars")
         finish(settings, seed, layers, score, plan, name)
 
@@ -105,12 +96,13 @@ def generate(settings: Settings) -> None:
 def plan(settings: Settings) -> None:
     """Writes `count` plans, one a line, into plans.jsonl."""
     from music.plan_json import plan_to_json
+    from planner.plan_file import make_plan
 
     folder = folder_of(settings | {"count": 1}, "plans")
     planner = build(settings, "planner")
     with new_folder(folder, ("plans.jsonl",)) as place, (place / "plans.jsonl").open("w", encoding="utf-8") as file:
         for seed in range(settings["seed"], settings["seed"] + settings["count"]):
-            made = make_plan(settings, planner, seed)
+            made = make_plan(planner, settings, seed=seed)
             print(made)
             file.write(json.dumps(plan_to_json(made), ensure_ascii=False) + "\n")
     print(folder / "plans.jsonl")

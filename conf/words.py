@@ -22,9 +22,14 @@ from music.errors import RequestError, RitornelloError
 CONFIG_FOLDER = Path(__file__).resolve().parent
 
 PATH_KEYS = frozenset(
-    ("theme", "out", "plan_file", "score_file", "soundfont", "cache_dir", "weights", "data.path"),
+    (
+        *("theme", "melody", "opening", "out", "plan_file", "score_file", "soundfont", "cache_dir", "weights"),
+        *("data.path", "benchmark.file"),
+    )
 )
-TEXT_KEYS = PATH_KEYS | {"form", "key", "meter", "style", "ensemble", "title"}
+TEXT_KEYS = PATH_KEYS | {"form", "key", "meter", "style", "ensemble", "title", "bars_to_fill", "redo"}
+# Notes told in advance: one of these at a time; the last two need the score that they are about.
+GIVEN_KEYS = ("melody", "opening", "bars_to_fill", "redo")
 # What `_target_` may name: this project's own packages and the two libraries whose classes a config may choose.
 TARGET_ROOTS = frozenset(
     (
@@ -43,12 +48,14 @@ NUMBERS: dict[str, tuple[float, float]] = {
     "workers": (1, 256),
     "tempo": (20.0, 400.0),
     "temperature": (0.01, 10.0),
+    "variation": (0.0, 1.0),
 }
 # Keys that a task has no use for; to set one and have it ignored would be a surprise.
+_WISHES = ("form", "key", "meter", "bars", "tempo", "style", "ensemble", "theme", "variation")
 IDLE_KEYS = {
-    "generate": ("score_file",),
-    "plan": ("score_file", "soundfont", "weights"),
-    "perform": ("form", "key", "meter", "bars", "tempo", "style", "ensemble", "theme", "weights"),
+    "plan": ("score_file", "bars_to_fill", "redo", "soundfont", "weights"),
+    "perform": (*_WISHES, *GIVEN_KEYS, "weights"),
+    "evaluate_piece": (*_WISHES, *GIVEN_KEYS, "title", "soundfont", "weights"),
 }
 _SWEEP_FUNCTION = re.compile(r"(choice|range|glob|interval|shuffle|sort)\(.*\)")
 
@@ -192,6 +199,19 @@ def _check_number(key: str, value: Any) -> None:
         raise RequestError(f"{key}={value} is not a {word} from {low:g} to {high:.10g}")
 
 
+def _check_given(settings: Mapping[str, Any]) -> None:
+    asked = [key for key in GIVEN_KEYS if settings[key] is not None]
+    if len(asked) > 1:
+        one, other = (f"{key}={settings[key]}" for key in asked[:2])
+        raise RequestError(f"{one} contradicts {other}; ask for one of them")
+    needs_score = bool(asked) and asked[0] in ("bars_to_fill", "redo")
+    if needs_score and settings["score_file"] is None:
+        raise RequestError(f"{asked[0]}={settings[asked[0]]} needs score_file=FILE.musicxml or FILE.mid")
+    if settings["score_file"] is not None and not needs_score:
+        file = f"score_file={settings['score_file']}"
+        raise RequestError(f"{file} has no meaning for task=generate without bars_to_fill= or redo=")
+
+
 def check_settings(settings: Mapping[str, Any]) -> None:
     """Checks the values at the root of the config.
 
@@ -204,7 +224,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     for key, choices in (("audio", AUDIO_FORMATS), ("synth", SYNTHS)):
         if settings[key] not in choices:
             raise RequestError(f"unknown {key} {str(settings[key])!r}" + suggest(str(settings[key]), choices))
-    for key in sorted(TEXT_KEYS - {"data.path"}):
+    for key in sorted(key for key in TEXT_KEYS if "." not in key):
         if not isinstance(settings.get(key), (str, type(None))):
             raise RequestError(f"{key}={settings[key]} is not text")
     task = settings["task"]["name"]
@@ -216,6 +236,8 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         raise RequestError(f"unknown task {str(task)!r}" + suggest(str(task), names))
     if task == "generate" and settings["weights"] is not None and "weights" not in settings["composer"]:
         raise RequestError(f"weights={settings['weights']} is of no use to a composer without a network")
+    if task == "generate":
+        _check_given(settings)
     if settings["synth"] == "fluidsynth" and not settings["soundfont"]:
         raise RequestError("synth=fluidsynth needs soundfont=FILE.sf2")
     if settings["soundfont"] and settings["synth"] != "fluidsynth":
