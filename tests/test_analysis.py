@@ -19,8 +19,8 @@ from music.analysis.key import estimate_key, key_segments
 from music.analysis.melody import melody_line
 from music.analysis.phrases import infer_phrase_ends, phrase_ends
 from music.analysis.plans import plan_of_score
-from music.analysis.signs import lettered, mark_places, repeat_places, with_signs
-from music.analysis.similarity import bar_returns, passage_similarity
+from music.analysis.signs import bounds_between_signs, lettered, mark_places, repeat_places, with_signs
+from music.analysis.similarity import bar_products, bar_returns, passage_similarity
 from music.errors import PlanError
 from music.pitch import Key
 from music.plan import BarTexture
@@ -369,6 +369,16 @@ def test_repeats_push_aside_bounds_that_are_too_near() -> None:
     assert with_signs([0, 8, 16, 24], (10, 20)) == [0, 10, 16, 20, 24]
     assert with_signs([0, 24], (2, 12, 14)) == [0, 12, 24]
     assert with_signs([0, 8, 24], ()) == [0, 8, 24]
+
+
+def test_a_repeat_is_divided_as_its_first_time() -> None:
+    rng = np.random.default_rng(5)
+    part = rng.integers(60, 84, 20 * 4).tolist()
+    score = line(part + part + [72, 71, 69, 67] * 10, meter="4/4")
+    products = bar_products(score)
+    assert bounds_between_signs([0, 9, 27, 34, 50], (20, 40), products) == [0, 9, 20, 29, 40, 50]
+    assert bounds_between_signs([0, 9, 27, 50], (), products) == [0, 9, 27, 50]
+    assert bounds_between_signs([0, 22, 50], (10, 30), products) == [0, 10, 22, 30, 50]  # twenty bars; alike to none
 
 
 def test_marks_that_name_no_part_are_no_bounds() -> None:

@@ -20,7 +20,7 @@ from music.analysis.chords import Harmony, analyse_harmony, merge_chords
 from music.analysis.melody import melody_line
 from music.analysis.phrases import fermata_ends, infer_phrase_ends
 from music.analysis.sections import EXACT, SAME, SectionSpan, label_sections, section_bounds
-from music.analysis.signs import lettered, signed_places, with_signs
+from music.analysis.signs import bounds_between_signs, lettered, signed_places
 from music.analysis.similarity import BarProducts, bar_products
 from music.harmony import figure
 from music.pitch import Key
@@ -102,7 +102,8 @@ def _find_sections(analysis: _Analysis) -> list[SectionSpan]:
     sure = {*analysis.signs, *(analysis.bounds if analysis.marked else ())}
     strong = tuple(b for b in analysis.bounds if b in sure or _cadence(analysis, b) is not None)
     found = section_bounds(analysis.products, analysis.bounds, tuple(names), strong)
-    return label_sections(analysis.products, with_signs(found, analysis.signs), names)
+    bounds = bounds_between_signs(found, analysis.signs, analysis.products)
+    return label_sections(analysis.products, bounds, names)
 
 
 def _join_phrases(analysis: _Analysis, spans: list[SectionSpan]) -> tuple[int, ...]:

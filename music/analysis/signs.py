@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from music.analysis.sections import MIN_BARS
+from music.analysis.sections import EXACT, MAX_BARS, MIN_BARS
+from music.analysis.similarity import BarProducts
 from music.score import Score
 
 # Marks that name no part: ends, changes of tempo within a part, jumps.
@@ -68,3 +69,33 @@ def with_signs(bounds: list[int], signs: tuple[int, ...], least: int = MIN_BARS)
         if min(abs(bar - other) for other in kept) >= least:
             kept.append(bar)
     return sorted(kept)
+
+
+def bounds_between_signs(bounds: list[int], signs: tuple[int, ...], products: BarProducts) -> list[int]:
+    """Section bounds where the score has signs: a part up to `MAX_BARS` is one section, a repeat is divided as before.
+
+    Args:
+        bounds: bar numbers where sections would begin without signs, with 0 and the piece's end.
+        signs: bars where the score itself has a new part.
+        products: of the plan's bars.
+    """
+    if not signs:
+        return bounds
+    parts = list(pairwise(with_signs([bounds[0], bounds[-1]], signs)))
+    result = {bounds[0], bounds[-1]}
+    inner: dict[tuple[int, int], list[int]] = {}
+    for start, end in parts:
+        twin = next((p for p in inner if p[1] - p[0] == end - start and _literal(products, p[0], start, end)), None)
+        if twin is not None:
+            inner[start, end] = [b - twin[0] + start for b in inner[twin]]
+        elif end - start <= MAX_BARS:
+            inner[start, end] = []
+        else:
+            inner[start, end] = [b for b in bounds if start + MIN_BARS <= b <= end - MIN_BARS]
+        result |= {start, *inner[start, end]}
+    return sorted(result)
+
+
+def _literal(products: BarProducts, first: int, start: int, end: int) -> bool:
+    likeness, shift = products.block(first, start, end - start)
+    return likeness >= EXACT and shift == 0
