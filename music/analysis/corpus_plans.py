@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from tqdm import tqdm
@@ -197,18 +200,27 @@ def _one(job: _Job) -> PieceResult:
 
 
 def _results(jobs: Sequence[_Job], workers: int) -> Iterator[PieceResult]:
-    """The results in order, by several processes where that pays."""
+    """The results in order, by several processes where that pays; an interruption ends them at once.
+
+    Raises:
+        RequestError: a process was killed.
+    """
     if workers == 1 or len(jobs) < 4:
         yield from map(_one, jobs)
         return
-    with get_context("spawn").Pool(workers, initializer=_leave_interrupts) as pool:  # leaving it ends the processes
-        yield from pool.imap(_one, jobs, chunksize=2)
-
-
-def _leave_interrupts() -> None:
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; one process answers it
+    before = set(active_children())
+    # Ctrl-C reaches the whole group; one process answers it.
+    pool = ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
+    )
+    try:
+        yield from pool.map(_one, jobs, chunksize=2)
+    except BrokenProcessPool:
+        raise RequestError(f"workers={workers}: a process was killed, for want of memory perhaps; take fewer") from None
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in set(active_children()) - before:
+            child.kill()
 
 
 def _jobs(entries: Sequence[PieceEntry], cache_dir: Path, forms: Path | None) -> list[_Job]:
