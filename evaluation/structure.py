@@ -7,11 +7,11 @@ at the best transposition. Unrelated passages of human music have a median of 0.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from music.analysis.plans import plan_of_score
+from evaluation.form import bars_of, find_form
 from music.analysis.similarity import MAX_TRANSPOSITION, STEP_DIV, passage_similarity
 from music.errors import PlanError
 from music.plan import Plan, Theme
@@ -156,14 +156,12 @@ def boundary_f(reference: Sequence[int], estimated: Sequence[int], *, window: in
 def blind_form(score: Score, plan: Plan) -> tuple[float, float] | None:
     """The form found from the notes alone against the plan's: (pairwise F over bars, F of bounds within a bar).
 
-    The finder is `music.analysis.plans.plan_of_score` on the score without its section marks, its fermatas and the bar
-    numbers that show repeats; None where it gives up.
+    The finder is `evaluation.form.find_form`; None where it gives up.
     """
-    bars = tuple(replace(bar, number=number) for number, bar in enumerate(score.bars, start=1))
     try:
-        heard = plan_of_score(replace(score, sections=(), directions=(), bars=bars), ensemble=plan.ensemble)
+        places, letters = find_form(score)
     except PlanError:
         return None
-    count = min(plan.bars, heard.bars)
-    pairs = pairwise_f(bar_letters(plan)[:count], bar_letters(heard)[:count])
-    return pairs, boundary_f(plan.first_bars[1:], heard.first_bars[1:])
+    heard, planned = bars_of(places, letters), bar_letters(plan)
+    count = min(len(heard), len(planned))
+    return pairwise_f(planned[:count], heard[:count]), boundary_f(plan.first_bars[1:], places[1:-1])

@@ -12,6 +12,7 @@ import pytest
 from evaluation import structure, voice_leading
 from evaluation.cadences import cadence_formulas, formula_entropy, formula_variety
 from evaluation.faults import FAULTS, faults, stuck
+from evaluation.form import bars_of, find_form, form_of_products
 from evaluation.judge import Classifier, JudgedPiece, auc, judge, judged_piece
 from evaluation.known_form import plan_of_repeats, repeated_strains
 from evaluation.perturb import altered_figures, copy_and_perturb, likeness, returned_bars
@@ -21,6 +22,7 @@ from evaluation.structureness import chroma_frames, passage_fitness, seconds_of,
 from evaluation.texture import accompaniment_persistence, nothing_new
 from evaluation.windows import feature_names, piece_windows
 from music.analysis.chords import Harmony, analyse_harmony
+from music.analysis.similarity import bar_products
 from music.errors import RequestError
 from music.plan import Chord
 from music.score import Bar, KeyChange, Score, TempoChange
@@ -347,3 +349,24 @@ def test_first_and_second_endings_belong_to_their_strain() -> None:
     score = made_score(melody(0, TUNE * 6), 12)
     marks = repeated_strains(numbered(score, [1, 2, 3, 4, 1, 2, 3, 5, 6, 7, 8, 9]))
     assert [(m.onset_div // (4 * Q), m.label) for m in marks] == [(0, "A"), (4, "A"), (8, "B")]
+
+
+def test_a_varied_return_is_found_and_new_material_is_not() -> None:
+    rng = np.random.default_rng(5)
+    strains = [[float(p) for p in rng.permutation(np.arange(48, 80))] for _ in range(2)]
+    varied = [p + 1 if i % 3 == 0 else p for i, p in enumerate(strains[0])]
+    row = [*strains[0], *strains[1], *[p + 2 for p in varied]]
+    score = made_score([(float(i), 1.0, int(p)) for i, p in enumerate(row)], 24)
+    places, letters = find_form(score)
+    assert letters == ("A", "B", "A")
+    assert places == (0, 8, 16, 24)
+    assert bars_of(places, letters) == list("AAAAAAAABBBBBBBBAAAAAAAA")
+
+
+def test_long_stretches_without_a_return_are_divided_at_cadences() -> None:
+    rng = np.random.default_rng(6)
+    score = made_score([(float(i), 1.0, int(p)) for i, p in enumerate(rng.integers(40, 84, 64))], 16)
+    products = bar_products(score)
+    assert form_of_products(products, (0, 6, 10, 16), (10,))[0] == (0, 10, 16)
+    assert form_of_products(products, (0, 6, 16))[0] == (0, 6, 16)
+    assert form_of_products(products, ()) == ((0, 8, 16), ("A", "B"))
