@@ -89,8 +89,7 @@ def closing_of(plan: Plan, section_index: int, phrase_index: int, grid: int) -> 
     if prepare_div < 0 or arrive_div >= end_div:
         return None
     start = plan.bar_onset_div(plan.first_bars[section_index])
-    # The last beat before an upbeat belongs to what follows.
-    end = (start + end_div - (plan.pickup_div if end_div == section.bars * meter.bar_div else 0)) // unit
+    end = (start + end_div) // unit
     arrive, prepare = (start + arrive_div) // unit, (start + prepare_div) // unit
     if arrive >= end or prepare >= arrive:
         return None
@@ -182,11 +181,8 @@ def _bass(closing: Closing, cells: _Cells, before: int | None, ensemble: str) ->
             place = first
     # Down a fifth rather than up a fourth where both lie as near: a close falls.
     last = _near(place - 1.1, (closing.basses[1],), span)
-    # Voices rest to the end; a piano's left hand may take up its figure again.
-    half = max(closing.beat, (closing.end - closing.arrive) // 2)
-    held = min(closing.end, closing.arrive + half) if ensemble == "piano" else closing.end
-    if last is not None and cells.free(last, closing.arrive, held):
-        cells.note(last, closing.arrive, held)
+    if last is not None and cells.free(last, closing.arrive, closing.end):
+        cells.note(last, closing.arrive, closing.end)
         cells.clear(slice(0, last - LOWEST_PITCH), closing.arrive, closing.end)
 
 
@@ -196,14 +192,18 @@ def _soprano(closing: Closing, cells: _Cells, before: int | None, ensemble: str,
     third = (tonic + (3 if closing.minor else 4)) % 12
     classes = (tonic,) if closing.kind == "PAC" else (third, (tonic + 7) % 12)
     beat = max(closing.arrive - closing.beat, closing.prepare)
-    if cells.highest(closing.arrive, closing.end) <= SOPRANO[ensemble][0]:
-        floor = max(SOPRANO[ensemble][0], cells.highest(closing.prepare, closing.end) + 3)
+    # What is set already is the theme, or the next one's upbeat: the last note stops before it.
+    end = next(
+        (t for t in range(closing.arrive, closing.end) if cells.highest(t, t + 1) > SOPRANO[ensemble][0]), closing.end
+    )
+    if end - closing.arrive >= closing.beat:
+        floor = SOPRANO[ensemble][0]
         told = cells.highest(closing.arrive - 1, closing.arrive)
         line = float(np.clip(told if told > floor else before if before is not None else 71, *SOPRANO[ensemble]))
         rest = _near(line - 0.6, classes, (floor, SOPRANO[ensemble][1]))
-        if rest is not None and cells.free(rest, closing.arrive, closing.end):
-            cells.note(rest, closing.arrive, closing.end)
-            cells.clear(slice(rest + 1 - LOWEST_PITCH, PITCHES), closing.arrive, closing.end)
+        if rest is not None and cells.free(rest, closing.arrive, end):
+            cells.note(rest, closing.arrive, end)
+            cells.clear(slice(rest + 1 - LOWEST_PITCH, PITCHES), closing.arrive, end)
             if closing.kind == "PAC":
                 _approach(cells, rest, line, (beat, closing.arrive), SOPRANO[ensemble][0], chance)
     _leading_tone(closing, cells, beat)
@@ -225,6 +225,6 @@ def _leading_tone(closing: Closing, cells: _Cells, first: int) -> None:
     leading = (closing.tonic + 11) % 12
     if high - low < 10 or low % 12 == leading or high % 12 == leading:
         return
-    pitch = _near((low + 2 * high) / 3, (leading,), (low + 4, high - 3))
+    pitch = _near((low + 2 * high) / 3, (leading,), (max(low + 4, high - 14), high - 3))
     if pitch is not None and cells.free(pitch, first, closing.arrive):
         cells.note(pitch, first, closing.arrive)

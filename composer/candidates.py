@@ -94,15 +94,11 @@ def _chord_spans(passage: Passage) -> list[tuple[int, int]]:
     return [(a, b) for a, b in pairwise(edges) if b > a and passage.chords[a].any()]
 
 
-def off_chord(passage: Passage) -> float:
-    """How far from the planned chords: foreign notes by time, a root or third that is not heard, another bass.
-
-    Each planned chord counts alike, whatever its length.
-    """
-    spans = _chord_spans(passage)
+def _chord_faults(passage: Passage) -> Float[ndarray, " chords"]:
+    """For each planned chord, how far it is from being heard, 0..1.5."""
     counts = _class_counts(passage.new_play)
     faults = []
-    for first, last in spans:
+    for first, last in _chord_spans(passage):
         heard = counts[first:last].sum(axis=0)
         total = int(heard.sum())
         if total == 0:
@@ -111,13 +107,28 @@ def off_chord(passage: Passage) -> float:
         chord = passage.chords[first]
         root = int(passage.field("chord_root")[first])
         foreign = 1 - float(heard[chord].sum()) / total
+        third = heard[(root + 3) % 12] + heard[(root + 4) % 12] == 0
         sounding = np.flatnonzero(passage.new_play[first])
         bass = int(passage.field("chord_bass")[first])
         other_bass = len(sounding) > 0 and (int(sounding[0]) + LOWEST_PITCH) % 12 != bass
-        third = heard[(root + 3) % 12] + heard[(root + 4) % 12] == 0
-        fault = 1.5 * foreign + 0.5 * (heard[root] == 0) + 0.35 * third + 0.25 * other_bass
-        faults.append(min(fault, 1.5))
-    return float(np.mean(faults)) if faults else 0.0
+        faults.append(min(1.5 * foreign + 0.5 * (heard[root] == 0) + 0.35 * third + 0.25 * other_bass, 1.5))
+    return np.array(faults)
+
+
+def off_chord(passage: Passage) -> float:
+    """How far from the planned chords: foreign notes by time, a root or third that is not heard, another bass.
+
+    Each planned chord counts alike, whatever its length.
+    """
+    faults = _chord_faults(passage)
+    return float(faults.mean()) if len(faults) else 0.0
+
+
+def blurred_close(passage: Passage) -> float:
+    """The same of the last two chords of a phrase that has a cadence."""
+    faults = _chord_faults(passage)
+    ends = passage.field("phrase_left")[-1] == 1 and passage.field("cadence")[-1] > 0
+    return float(faults[-2:].mean()) if ends and len(faults) else 0.0
 
 
 def _sonorities(play: Bool[ndarray, "steps 88"]) -> list[tuple[int, ...]]:
@@ -274,6 +285,7 @@ Penalty = Callable[[Passage], float]
 # What a penalty of 1 costs.
 WEIGHTS: dict[Penalty, float] = {
     off_chord: 3.0,
+    blurred_close: 2.0,
     parallels: 0.8,
     density_gap: 1.5,
     silence: 4.0,

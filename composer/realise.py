@@ -50,6 +50,9 @@ ENSEMBLE_PARTS = {
 STRENGTHS = (1.0, 0.75, 0.5, 0.25, 0.125)
 
 
+OCTAVE = 12
+
+
 @dataclass(frozen=True, eq=False)
 class StepContext:
     """What a plan (or a score) says of each step.
@@ -153,6 +156,36 @@ def score_context(score: Score, steps_per_quarter: int, keys: tuple[KeyChange, .
     )
 
 
+def lead_on(
+    onset: Int[ndarray, " notes"],
+    duration: Int[ndarray, " notes"],
+    pitch: Int[ndarray, " notes"],
+    part: Int[ndarray, " notes"],
+) -> Int[ndarray, " notes"]:
+    """Parts, with the highest line kept in the first part where that part would fall silent.
+
+    A note goes to the first part if it is the highest of all that sounds with it, begins where a note of the first part
+    ends, lies within an octave of that one, and the first part has nothing else to play while it lasts. Without this a
+    chord of three notes at a close leaves the soprano's last note to the second part.
+
+    Args:
+        onset, duration, pitch: of each note, in one unit of time.
+        part: as `music.four_parts.four_parts` gives it.
+    """
+    part, end = part.copy(), onset + duration
+    for note in np.lexsort((-pitch, onset)):
+        if part[note] == 0:
+            continue
+        together = (onset < end[note]) & (end > onset[note])
+        together[note] = False
+        if (part[together] == 0).any() or (pitch[together] >= pitch[note]).any():
+            continue
+        before = (part == 0) & (end == onset[note])
+        if before.any() and np.abs(pitch[before] - pitch[note]).min() <= OCTAVE:
+            part[note] = 0
+    return part
+
+
 def _notes(plan: Plan, roll: Roll) -> tuple[Note, ...]:
     unit, end = step_div(roll.steps_per_quarter), plan.end_div
     rows = roll_notes(roll)
@@ -162,7 +195,7 @@ def _notes(plan: Plan, roll: Roll) -> tuple[Note, ...]:
     pitch = rows[:, 2]
     parts = np.zeros(len(rows), dtype=np.int64)
     if plan.ensemble != "piano":
-        parts = four_parts(onset, duration, pitch, plan.ensemble)
+        parts = lead_on(onset, duration, pitch, four_parts(onset, duration, pitch, plan.ensemble))
     order = np.lexsort((parts, pitch, onset))
     notes = [Note(f"n{i}", int(onset[r]), int(duration[r]), int(pitch[r]), int(parts[r])) for i, r in enumerate(order)]
     return sort_notes(notes)

@@ -42,6 +42,7 @@ USUAL_VARIATION = 0.15  # of a return whose plan asks for none
 PHRASE_VARIATION = 0.25  # of a phrase whose idea has a prime more than its model's
 ALTERED_SHARE = 4 / 3  # bars that a variation alters, as a share, for each 1 of it
 _BINS = ((0.0, 0.3, 0.6, 1.0), (3.0, 2.5, 2.0, 0.5))  # variation, mean bin of likeness of an altered bar
+CLOSE_DENSITY = 0.6
 _LITERAL = 4  # the bin of a copy
 _THEME_FITS = 0.6  # least share of a theme's time on tones of the planned chords for it to be set once more
 COPY, MELODY, BASS, LOOSE, NEW = range(5)  # what becomes of a bar of the model
@@ -113,6 +114,20 @@ def similarity_bin(rng: np.random.Generator, variation: float) -> int:
     return int(np.clip(np.interp(variation, *_BINS) + rng.random(), 0, _LITERAL - 1))
 
 
+def spread_density(context: Int[ndarray, "steps fields"]) -> None:
+    """Gives each bar of a section that has a density but no bars of its own a share of it, in place.
+
+    A bar in which a cadence comes to rest has `CLOSE_DENSITY` of what the others have; the mean is the section's.
+    """
+    wanted, bars = context[:, FIELD["density"]], context[:, FIELD["bar_density"]]
+    closing = (context[:, FIELD["cadence"]] > 0) & (context[:, FIELD["phrase_left"]] <= context[:, FIELD["bar_steps"]])
+    for density in np.unique(wanted[(wanted >= 0) & (bars < 0)]):
+        rows = (wanted == density) & (bars < 0)
+        rest = float(closing[rows].mean())
+        usual = density / (1 - rest * (1 - CLOSE_DENSITY))
+        bars[rows] = np.round(np.where(closing[rows], CLOSE_DENSITY * usual, usual))
+
+
 def _other_closes(phrases: Sequence[Phrase], models: Sequence[Phrase]) -> Bool[ndarray, " bars"]:
     """Bars of the phrases in which a cadence comes that their models, phrase by phrase, have not: the last of each."""
     bars: list[bool] = []
@@ -159,6 +174,7 @@ class Teller:
         self.range = RANGES[plan.ensemble]
         context = plan_context(plan, grid, self.steps + LOOK_AHEAD, styles)
         self.chords = chord_classes(context)
+        spread_density(context)
         self.told: Conditions = empty_conditions(drop_groups(context, tuple(GROUPS)) if nothing else context)
         self.fix_themes, self.returns, self.variation, self.nothing = fix_themes, returns, variation, nothing
         self._given = np.zeros_like(self.told.fixed)
