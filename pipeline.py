@@ -131,11 +131,18 @@ def perform(settings: Settings) -> None:
 
 
 def prepare(settings: Settings) -> None:
-    """Parses a corpus into the cache and says what it kept, what not, and why."""
-    from music.corpus import prepare as prepare_corpus
-
+    """Parses a corpus into the cache, or makes plans of its pieces; says what it kept, what not, and why."""
     data, places = settings["data"], {"cache_dir": Path(settings["cache_dir"]), "workers": settings["workers"]}
-    report = prepare_corpus(data["name"], path=Path(data["path"]) if data["path"] else None, **places)
+    path = Path(data["path"]) if data["path"] else None
+    if data["name"] == "plans":
+        from music.analysis.corpus_plans import prepare_plans
+
+        out = Path(settings["out"]) if settings["out"] else None
+        report = prepare_plans(data["of"], path=path, out=out, **places)
+    else:
+        from music.corpus import prepare as prepare_corpus
+
+        report = prepare_corpus(data["name"], path=path, **places)
     print(report.table(), report.json_line(), sep="\n")
 
 

@@ -5,9 +5,14 @@ bass and by how the bass came to it. The index keeps a 24-bit hash of each such 
 a sonority before compression: the training pieces need not be at hand, and the length of a shared passage is exact but
 for steps that hash alike (`RunIndex.longest_run`). The file that ships is made by `python -m evaluation.build_index`.
 
-A file of n-grams without their order would be no smaller (one hash a sonority as well) and gives only an upper bound:
-two training passages that overlap in n - 1 sonorities are taken for one. Both are measured in
-`benchmarks/originality.py`.
+Held-out pieces against the 672 training pieces (`python -m benchmarks.originality composer=DIR`), longest shared run in
+sonorities, median / 90th percentile / maximum: 222 Bach chorales 5 / 7 / 24, 17 quartet movements by Haydn 8 / 11 / 13,
+10 by Beethoven 9.5 / 12 / 18, 47 piano pieces from 6 / 8 / 9 (Schubert) to 22 / 23 / 23 (Chopin, whose scales in one
+voice are shared by everyone), all 302 pieces together 6 / 9 / 24. On 50 of them the hashed index gives the same length
+as one that compares the sonorities themselves; of single steps that no training piece has it takes 1.3 % for known
+ones. A file of n-grams without their order would be no smaller (one hash a sonority as well) and gives an upper bound
+only, since n-grams that match one after another may stand in different pieces: 3.3 sonorities too long on average for n
+= 4, 0.9 for 6, 0.6 for 8.
 """
 
 from __future__ import annotations
@@ -36,11 +41,15 @@ _END = 0  # stands between two pieces and equals no step's hash
 _MASK = (1 << HASH_BITS) - 1
 
 
-def step_hash(before: Sequence[int], after: Sequence[int]) -> int:
-    """Hash of the step from one sonority to the next (pitches from the lowest up), the same in every key; never 0."""
+def step_shape(before: Sequence[int], after: Sequence[int]) -> bytes:
+    """The step from one sonority to the next (pitches from the lowest up) as it is in every key."""
     low = before[0]
-    shape = bytes([len(before), *(p - low for p in before), *((p - low) % 256 for p in after)])
-    value = zlib.crc32(shape)
+    return bytes([len(before), *(p - low for p in before), *((p - low) % 256 for p in after)])
+
+
+def step_hash(before: Sequence[int], after: Sequence[int]) -> int:
+    """Hash of a step's shape; never 0."""
+    value = zlib.crc32(step_shape(before, after))
     return (value ^ value >> HASH_BITS) & _MASK or 1
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from evaluation import harmony as harmonic
 from evaluation import structure, texture, voice_leading
 from evaluation.cadences import cadence_formulas, formula_variety, planned_cadences
-from evaluation.originality import RunIndex
+from evaluation.originality import RunIndex, shipped_index
 from evaluation.sonorities import sonorities
 from evaluation.structureness import structureness
 from music.analysis.chords import Harmony, analyse_harmony
@@ -197,5 +197,5 @@ def evaluate(settings: Mapping[str, Any]) -> str:
         raise RequestError("task=evaluate_piece needs score_file=FILE.musicxml or FILE.mid")
     score = read_score(Path(settings["score_file"]))
     plan = read_plan(Path(settings["plan_file"])) if settings["plan_file"] else None
-    figures = evaluate_piece(score, plan)
+    figures = evaluate_piece(score, plan, shipped_index())
     return f"{table(figures)}\n{json.dumps({name: round(value, 6) for name, value in figures.items()})}"

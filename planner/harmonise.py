@@ -26,11 +26,11 @@ THEME_BARS = 4
 _INSIDE, _FOREIGN = np.log(1.6), np.log(0.12)
 _LEAST = 1e-5  # weight of a move that the syntax does not know: a last resort
 _NEVER = -1e6
-# Worth of a chord that lasts on: within a bar, over a bar line.
-_STAY = {False: np.log(0.9), True: np.log(0.2)}
+# Worth of a chord that lasts on, by chords a bar: within a bar, over a bar line.
+_STAY = {1: (np.log(0.5), np.log(0.1)), 2: (np.log(0.3), np.log(0.08)), 4: (np.log(0.12), np.log(0.05))}
 # Worth of each cadence at the end of the piece, of a section, of a phrase.
-_LAST = {"PAC": 0.0, "IAC": -1.5, "HC": -9.0, "DC": -12.0}
-_SECTION = {"PAC": 0.0, "IAC": -0.7, "HC": -1.0, "DC": -4.0}
+_LAST = {"PAC": 0.0, "IAC": -4.0, "HC": -9.0, "DC": -12.0}
+_SECTION = {"PAC": 0.0, "IAC": -1.5, "HC": -1.0, "DC": -4.0}
 _INNER = {"HC": 0.0, "IAC": -0.3, "PAC": -0.5, "DC": -3.0}
 _OFF_TONIC = -4.0  # a perfect cadence without the tonic above it, where one is asked for
 
@@ -72,6 +72,10 @@ def _states(minor: bool) -> _States:
     moves[:-1, -1] = table.into(six_four)
     for name in ("V", "V7"):
         moves[-1, names.index(name)] = 2.0
+    # Where the dominant may come its seventh may too: under a melody the seventh is often what is sung.
+    seventh, dominant = names.index("V7"), names.index("V")
+    moves[:, seventh] = np.maximum(moves[:, seventh], 0.7 * moves[:, dominant])
+    moves[dominant, seventh] = 1.0
     moves /= np.maximum(moves.sum(axis=1, keepdims=True), 1e-9)
     pcs = np.zeros((size, 12))
     for row, name in enumerate(names):
@@ -159,7 +163,11 @@ def _close_of(
 
 
 def _search(
-    states: _States, slots: Sequence[Slot], heard: Float[np.ndarray, "slots 12"], closes: Sequence[_Close]
+    states: _States,
+    slots: Sequence[Slot],
+    heard: Float[np.ndarray, "slots 12"],
+    closes: Sequence[_Close],
+    chords_per_bar: int,
 ) -> tuple[list[int], dict[int, str]]:
     """The best row of chords, and the cadence at each closing slot."""
     local = heard @ (_INSIDE * states.pcs.T + _FOREIGN * (1 - states.pcs.T))
@@ -174,7 +182,7 @@ def _search(
         if index in closing:
             moves = closing[index][0]
         else:
-            lasting = _STAY[slots[index].strong] if index <= end else 0.0
+            lasting = _STAY[chords_per_bar][slots[index].strong] if index <= end else 0.0
             moves = np.where(stay, lasting, states.moves - (3.0 if index > end else 0.0))
         options = score[:, None] + moves
         back[index] = options.argmax(axis=0)
@@ -218,7 +226,7 @@ def harmonise_section(
         closes.append(_Close(slot, pc, {forced: 0.0} if forced else worth, forced is not None))
         start += phrase.bars * meter.bar_div
         borders.append(start)
-    path, found = _search(states, slots, _evidence(slots, notes, tonic, meter), closes)
+    path, found = _search(states, slots, _evidence(slots, notes, tonic, meter), closes, chords_per_bar)
     steps = [Step(s.onset_div, s.duration_div, states.names[i]) for s, i in zip(slots, path, strict=True)]
     phrases = tuple(
         replace(phrase, cadence=found.get(close.slot)) for phrase, close in zip(section.phrases, closes, strict=True)

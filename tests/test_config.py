@@ -113,6 +113,9 @@ def test_home_is_expanded_in_paths_only(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("HOME", "/home/clara")
     assert parsed("out=~/piece") == "/home/clara/piece"
     assert parsed("title=~/piece") == "~/piece"
+    assert parsed("benchmark.file=~/x y.npz") == "/home/clara/x y.npz"
+    assert parsed("melody=~/Lied, alt.mid") == "/home/clara/Lied, alt.mid"
+    assert parsed("bars_to_fill=3-4,9") == "3-4,9"
 
 
 def test_sweeps_split_at_commas_and_quote_each_value() -> None:
@@ -175,6 +178,11 @@ def test_wrong_words_get_the_nearest_right_one(argument: str, wrong: str, right:
         (["composer=markov", "weights=x.safetensors"], "weights=x.safetensors is of no use"),
         (["task=plan", "weights=x.safetensors"], "no meaning for task=plan"),
         (["seed.x=1"], "unknown key 'seed.x'"),
+        (["variation=1.5"], "variation=1.5"),
+        (["redo=B", "bars_to_fill=9-16", "score_file=x.mid"], "bars_to_fill=9-16 contradicts redo=B"),
+        (["redo=B"], "redo=B needs score_file=FILE"),
+        (["score_file=x.mid"], "without bars_to_fill= or redo="),
+        (["task=evaluate_piece", "weights=x"], "no meaning for task=evaluate_piece"),
         (["bars=abc"], "bars=abc is not a whole number"),
         (["bars=0"], "bars=0"),
         (["bars=true"], "bars=True"),

@@ -15,6 +15,7 @@ import pytest
 
 import pipeline
 from composer.markov import MarkovComposer
+from music.cache import file_sha256
 from music.midi import read_midi, write_score_midi
 from music.musicxml import read_musicxml
 from music.plan_json import read_plan, write_plan
@@ -171,6 +172,33 @@ def test_plans_are_one_object_a_line(run: Run, tmp_path: Path) -> None:
     assert again.splitlines()[0] in out
 
 
+def test_the_variation_of_returns_is_a_wish(run: Run, tmp_path: Path) -> None:
+    assert run("task=plan", "form=ABA'", "bars=24", "variation=0", "out=plans")[0] == 0
+    plan = json.loads((tmp_path / "plans" / "plans.jsonl").read_text(encoding="utf-8"))
+    assert plan["sections"][2]["variation"] == 0
+    assert run("task=plan", "form=ABA", "bars=24", "variation=0.4", "out=plans")[0] == 0
+    plan = json.loads((tmp_path / "plans" / "plans.jsonl").read_text(encoding="utf-8"))
+    assert [s["variation"] for s in plan["sections"] if s["source"] is not None] == [0.4]
+
+
+def test_a_melody_is_planned_for_and_refused_where_the_composer_cannot_be_told(run: Run, tmp_path: Path) -> None:
+    write_score_midi(small_piece(0), tmp_path / "song.mid")
+    code, out, _ = run("task=plan", "melody=song.mid", "out=plans")
+    assert code == 0
+    assert out.splitlines()[-1] == "plans/plans.jsonl"
+    code, _, err = run("melody=song.mid", "out=piece")
+    assert code == 2
+    assert "melody=song.mid needs a composer that takes notes in advance; MarkovComposer does not" in err
+    assert not (tmp_path / "piece").exists()
+
+
+def test_provenance_tells_the_users_files(run: Run, tmp_path: Path) -> None:
+    write_score_midi(small_piece(0), tmp_path / "song.mid")
+    assert run("task=perform", "score_file=song.mid", "out=played")[0] == 0
+    known = json.loads((tmp_path / "played" / "provenance.json").read_text(encoding="utf-8"))
+    assert known["files"] == {"score_file": file_sha256(tmp_path / "song.mid")}
+
+
 def test_count_writes_pieces_side_by_side(run: Run, tmp_path: Path) -> None:
     assert run("form=A", "bars=4", "title=Bagatelle", "seed=2", "count=2", "out=set")[0] == 0
     assert sorted(p.name for p in (tmp_path / "set").iterdir()) == ["bagatelle-2", "bagatelle-3"]
@@ -197,7 +225,15 @@ def test_count_writes_pieces_side_by_side(run: Run, tmp_path: Path) -> None:
         (("task=perform", "score_file=silence.mid"), ("silence.mid", "note")),
         (("task=perform", "score_file=silence.mid", "key=G"), ("key=G", "perform")),
         (("score_file=silence.mid",), ("score_file=silence.mid", "generate")),
+        (("task=perform", "score_file=silence.mid", "redo=B"), ("redo=B", "perform")),
+        (("task=evaluate_piece", "score_file=silence.mid", "form=rondo"), ("form=rondo", "evaluate_piece")),
+        (("melody=silence.mid",), ("silence.mid", "note")),
+        (("melody=nowhere.mid",), ("nowhere.mid", "no such file")),
+        (("melody=a.mid", "opening=b.mid"), ("melody=a.mid contradicts opening=b.mid",)),
+        (("bars_to_fill=9-16",), ("bars_to_fill=9-16", "score_file")),
+        (("redo=B", "score_file=silence.mid"), ("silence.mid", "note")),
         (("task=prepare", "data=folder"), ("data.path",)),
+        (("task=prepare", "data=plans", "data.of=folder"), ("data.path",)),
         (("out=broken.json",), ("broken.json", "not a folder")),
         (("style=dubstep",), ("dubstep",)),
         (("ensemble=kazoo",), ("kazoo",)),
