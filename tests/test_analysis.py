@@ -19,7 +19,7 @@ from music.analysis.key import estimate_key, key_segments
 from music.analysis.melody import melody_line
 from music.analysis.phrases import infer_phrase_ends, phrase_ends
 from music.analysis.plans import plan_of_score
-from music.analysis.signs import bounds_between_signs, lettered, mark_places, repeat_places, with_signs
+from music.analysis.signs import bounds_between_signs, lettered, mark_places, phrase_fermatas, repeat_places, with_signs
 from music.analysis.similarity import bar_products, bar_returns, passage_similarity
 from music.errors import PlanError
 from music.pitch import Key
@@ -369,6 +369,20 @@ def test_repeats_push_aside_bounds_that_are_too_near() -> None:
     assert with_signs([0, 8, 16, 24], (10, 20)) == [0, 10, 16, 20, 24]
     assert with_signs([0, 24], (2, 12, 14)) == [0, 12, 24]
     assert with_signs([0, 8, 24], ()) == [0, 8, 24]
+
+
+def test_rare_fermatas_do_not_stand_for_all_phrases() -> None:
+    tune = line([60, 62, 64, 65, 67, 65, 64, 0] * 24, [1, 1, 1, 1, 1, 1, 0.5, 1.5] * 24)
+    bar = tune.bars[0].duration_div
+    rare, dense = (
+        replace(tune, directions=tuple(Direction(b * bar + 2 * Q, "fermata") for b in bars))
+        for bars in ((11, 23), range(3, 48, 4))
+    )
+    assert phrase_fermatas(rare) == phrase_fermatas(tune) == ()
+    assert len(phrase_fermatas(dense)) == 12
+    lengths = [p.bars for s in plan_of_score(rare).sections for p in s.phrases]
+    assert max(lengths) <= 8
+    assert {p.bars for s in plan_of_score(dense).sections for p in s.phrases} == {4}
 
 
 def test_a_repeat_is_divided_as_its_first_time() -> None:

@@ -21,9 +21,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from music.analysis.marked_plan import FIELDS, MarkedPlan, Origin
-from music.analysis.phrases import fermata_ends
 from music.analysis.plans import plan_of_score
-from music.analysis.signs import lettered, mark_places, repeat_places
+from music.analysis.signs import lettered, mark_places, phrase_fermatas, repeat_places
 from music.analysis.spans import cut_span, join_split_bars, regular_spans
 from music.analysis.taking_form import annotate_form, find_tables, movement_key, read_table
 from music.cache import ScoreCache, write_atomically
@@ -59,7 +58,7 @@ def annotated_parts(score: Score, plan: Plan) -> frozenset[str]:
     found = {"textures"}
     if _sections_by(score) != "inferred":
         found.add("sections")
-    if fermata_ends(score):
+    if phrase_fermatas(score):
         found.add("phrases")
     if any(section.dynamic is not None for section in plan.sections):
         found.add("dynamics")

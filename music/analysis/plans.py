@@ -20,7 +20,7 @@ from music.analysis.chords import Harmony, analyse_harmony, merge_chords
 from music.analysis.melody import melody_line
 from music.analysis.phrases import fermata_ends, infer_phrase_ends
 from music.analysis.sections import EXACT, SAME, SectionSpan, label_sections, section_bounds
-from music.analysis.signs import bounds_between_signs, lettered, signed_places
+from music.analysis.signs import bounds_between_signs, lettered, phrase_fermatas, signed_places
 from music.analysis.similarity import BarProducts, bar_products
 from music.harmony import figure
 from music.pitch import Key
@@ -84,10 +84,10 @@ def plan_of_score(score: Score, *, style: str = "", ensemble: str = "satb") -> P
 def _read(score: Score) -> _Analysis:
     bars = plan_bars(score)
     harmony = analyse_harmony(score)
-    marked = fermata_ends(score)
+    marked = phrase_fermatas(score)
     ends = {bars.nearest_bar(e): e for e in marked or infer_phrase_ends(score, harmony=harmony)}
     signs = {bars.nearest_bar(place): place for place in signed_places(score)}
-    ends = signs | ends
+    ends = signs | {bars.nearest_bar(e): e for e in fermata_ends(score)} | ends
     bounds = tuple(sorted({0, bars.bars, *ends}))
     spans = tuple((bars.onset_div(i), min(bars.onset_div(i + 1), score.end_div)) for i in range(bars.bars))
     return _Analysis(

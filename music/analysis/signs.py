@@ -1,4 +1,4 @@
-"""Where a score itself says that a part of it begins: section marks, and repeats.
+"""Where a score itself says that a part of it begins or ends: section marks, repeats, fermatas.
 
 Repeats are written out in a score; where one begins, the printed bar numbers go back.
 """
@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
+from music.analysis.phrases import fermata_ends
 from music.analysis.sections import EXACT, MAX_BARS, MIN_BARS
 from music.analysis.similarity import BarProducts
 from music.score import Score
 
+LONGEST_PHRASE = 8  # bars
 # Marks that name no part: ends, changes of tempo within a part, jumps.
 _NO_PART = re.compile(
     r"(al )?fine|ende\b.*|change to .*|(quasi )?cadenza.*|(a|in) tempo|con espressione|cantabile|dolce|espressivo"
@@ -23,6 +25,15 @@ _NO_PART = re.compile(
 def lettered(score: Score) -> dict[int, str]:
     """Onsets and labels of the section marks that are letters with or without primes: a form that someone has named."""
     return {m.onset_div: m.label for m in score.sections if re.fullmatch(r"[A-Z]'*", m.label)}
+
+
+def phrase_fermatas(score: Score) -> tuple[int, ...]:
+    """Phrase ends by fermatas where these tell all of them, as in chorales; () where they are rare, as in quartets.
+
+    Told by the mean: `LONGEST_PHRASE` bars a fermata at most.
+    """
+    ends = fermata_ends(score)
+    return ends if len(score.bars) <= LONGEST_PHRASE * len(ends) else ()
 
 
 def mark_places(score: Score) -> tuple[int, ...]:
