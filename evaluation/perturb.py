@@ -107,9 +107,36 @@ def copy_and_perturb(score: Score, plan: Plan, *, seed: int, in_scale: bool = Fa
             copied = _shake(copied, bar, plan.sections[bar.section].key, length, rng, in_scale)
         inside = range(bar.onset_div, bar.onset_div + length)
         notes = [n for n in notes if n.onset_div not in inside] + copied
+    return _with_notes(score, notes)
+
+
+def shake_returns(score: Score, plan: Plan, *, share: float, similarity: float, seed: int) -> Score:
+    """The score with bars of its returns changed at random, within the scale: a test of what looks for returns.
+
+    Args:
+        score: a piece.
+        plan: its form.
+        share: of the returns' bars that are changed, 0..1.
+        similarity: with the bar as it was, at which changing one ends.
+        seed: of the changes.
+    """
+    rng = np.random.default_rng(seed)
+    length = plan.meter.bar_div
+    notes = list(score.notes)
+    for bar in returned_bars(score, plan):
+        if rng.random() < share:
+            here = _inside(notes, bar.onset_div, length)
+            asked = replace(bar, similarity=similarity, altered=True)
+            shaken = _shake(here, asked, plan.sections[bar.section].key, length, rng, in_scale=True)
+            gone = {n.id for n in here}
+            notes = [n for n in notes if n.id not in gone] + shaken
+    return _with_notes(score, notes)
+
+
+def _with_notes(score: Score, notes: Iterable[Note]) -> Score:
+    """The score with other notes, cut at its end and named anew."""
     kept = [replace(n, duration_div=min(n.duration_div, score.end_div - n.onset_div)) for n in notes]
-    named = [replace(n, id=f"n{i}") for i, n in enumerate(sort_notes(kept))]
-    return replace(score, notes=tuple(named))
+    return replace(score, notes=tuple(replace(n, id=f"n{i}") for i, n in enumerate(sort_notes(kept))))
 
 
 def _shake(copied: list[Note], bar: ReturnedBar, key: Key, length: int, rng: Generator, in_scale: bool) -> list[Note]:

@@ -15,7 +15,7 @@ from evaluation.faults import FAULTS, faults, stuck
 from evaluation.form import bars_of, find_form, form_of_products
 from evaluation.judge import Classifier, JudgedPiece, auc, judge, judged_piece
 from evaluation.known_form import plan_of_repeats, repeated_strains
-from evaluation.perturb import altered_figures, copy_and_perturb, likeness, returned_bars
+from evaluation.perturb import altered_figures, copy_and_perturb, likeness, returned_bars, shake_returns
 from evaluation.piece import evaluate_piece
 from evaluation.sonorities import sonorities
 from evaluation.structureness import chroma_frames, passage_fitness, seconds_of, similarity_matrix, structureness
@@ -370,3 +370,16 @@ def test_long_stretches_without_a_return_are_divided_at_cadences() -> None:
     assert form_of_products(products, (0, 6, 10, 16), (10,))[0] == (0, 10, 16)
     assert form_of_products(products, (0, 6, 16))[0] == (0, 6, 16)
     assert form_of_products(products, ()) == ((0, 8, 16), ("A", "B"))
+
+
+def test_returns_are_shaken_as_far_as_asked() -> None:
+    score, chords = varied_form()
+    plan = made_plan(two_bars("A", chords=tuple(chords)), two_bars("B"), two_bars("A", source=0, chords=tuple(chords)))
+    before = [(n.onset_div, n.pitch) for n in score.notes]
+    same = shake_returns(score, plan, share=0.0, similarity=0.5, seed=0)
+    assert [(n.onset_div, n.pitch) for n in same.notes] == before
+    shaken = shake_returns(score, plan, share=1.0, similarity=0.5, seed=0)
+    assert [p for p in before if p[0] < 16 * Q] == [
+        (n.onset_div, n.pitch) for n in shaken.notes if n.onset_div < 16 * Q
+    ]
+    assert returned_bars(shaken, plan)[0].similarity <= 0.5 + 1e-6
