@@ -49,6 +49,7 @@ NUMBERS: dict[str, tuple[float, float]] = {
     "tempo": (20.0, 400.0),
     "temperature": (0.01, 10.0),
     "variation": (0.0, 1.0),
+    "candidates": (1, 64),
 }
 # Keys that a task has no use for; to set one and have it ignored would be a surprise.
 _WISHES = ("form", "key", "meter", "bars", "tempo", "style", "ensemble", "theme", "variation")

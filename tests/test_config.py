@@ -179,6 +179,7 @@ def test_wrong_words_get_the_nearest_right_one(argument: str, wrong: str, right:
         (["task=plan", "weights=x.safetensors"], "no meaning for task=plan"),
         (["seed.x=1"], "unknown key 'seed.x'"),
         (["variation=1.5"], "variation=1.5"),
+        (["candidates=0"], "candidates=0"),
         (["redo=B", "bars_to_fill=9-16", "score_file=x.mid"], "bars_to_fill=9-16 contradicts redo=B"),
         (["redo=B"], "redo=B needs score_file=FILE"),
         (["score_file=x.mid"], "without bars_to_fill= or redo="),
