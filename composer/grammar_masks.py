@@ -2,6 +2,8 @@
 
 Each answers for one pitch, from what was chosen below it, from the notes above it that are told in advance, and from
 the frame before. Notes told in advance are never asked about: what is told always wins.
+
+Numba keeps what it compiled by the date of the caller's file: after a change here, touch `composer/note_axis.py` too.
 """
 
 from __future__ import annotations

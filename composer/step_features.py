@@ -62,7 +62,10 @@ def _same_step(told: Conditions, step: int, block: _Part, row: int) -> bool:
     if not np.array_equal(told.context[min(step, len(told.context) - 1)], block.context[row]):
         return False
     for name in ("reference_play", "reference_articulate", "fixed"):
-        here, there = getattr(told, name)[step : step + 1 + LOOK_AHEAD], getattr(block, name)[row : row + 1 + LOOK_AHEAD]
+        here, there = (
+            getattr(told, name)[step : step + 1 + LOOK_AHEAD],
+            getattr(block, name)[row : row + 1 + LOOK_AHEAD],
+        )
         if not np.array_equal(here, there[: len(here)]) or there[len(here) :].any():
             return False
     kind = told.reference_kind[step] if step < len(told.reference_kind) else 0

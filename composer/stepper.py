@@ -2,7 +2,7 @@
 
 The conditions are projected for many steps at once, the frame before adds rows of a table (`composer.step_features`),
 each LSTM along time is one product with prepared weights for all pitches of all items, and the note axis with its draws
-is one compiled loop (`composer.note_draw`). Log-probabilities are those of teacher forcing to 1e-4.
+is one compiled loop (`composer.note_axis`). Log-probabilities are those of teacher forcing to 1e-4.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from composer.conditions import Conditions
 from composer.grammar_masks import Rules
 from composer.network import BiaxialNetwork
-from composer.note_draw import cells, draw_frame, project_step
+from composer.note_axis import cells, draw_frame, project_step
 from composer.roll import LOWEST_PITCH, PITCHES
 from composer.step_features import ConditionsAhead, choice_tables, previous_tables
 from music.errors import WeightsError

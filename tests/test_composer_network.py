@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from composer.conditions import CONTEXT_FIELDS, FIELD, GROUPS, LOOK_AHEAD, PITCH_CLASS_FIELDS, PITCH_FIELDS
+from composer.conditions import (
+    CONTEXT_FIELDS,
+    FIELD,
+    GROUPS,
+    LOOK_AHEAD,
+    PITCH_CLASS_FIELDS,
+    PITCH_FIELDS,
+    Conditions,
+)
 from composer.features import (
     AHEAD,
     CHOICE_WIDTH,
@@ -22,8 +30,9 @@ from composer.features import (
 )
 from composer.likelihood import piece_nats
 from composer.network import NetworkConfig, frame_nats
-from composer.note_axis import NoteAxis
 from composer.roll import LOWEST_PITCH
+from composer.stepper import Stepper
+from composer.windows import planned_window
 from tests.composer_cases import SMALL, STYLES, made_example, made_frames, small_network
 
 STEP, PITCH = 9, 17  # the place whose logits are watched
@@ -131,25 +140,23 @@ def test_features_move_with_the_music() -> None:
 
 
 def _step_by_step(example_seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nats of a piece by teacher forcing, and by the compiled sampler's logits one step at a time."""
-    from composer.windows import collate, planned_window
-
+    """Nats of a piece by teacher forcing, and by the sampler's step function whose draws are made to give the piece."""
     network, example = small_network(), made_example(example_seed)
     forced = piece_nats(network, example)
-    axis = NoteAxis(network, (LOWEST_PITCH, LOWEST_PITCH + 87))
-    state, nats = None, []
-    for step in range(example.roll.steps):
-        window = planned_window(example, step, 1)
-        frames = collate([window], [LOWEST_PITCH], 88)
-        target_play, target_struck = frames.play[0, 1].numpy(), frames.articulate[0, 1].numpy()
-        # All notes set in advance: the sampler then walks through the piece itself.
-        fixed = np.where(target_struck, 3, np.where(target_play, 2, 1)).astype(np.int8)
-        with torch.no_grad():
-            hidden, state = network.along_time(network.project(frames), state)
-        play, struck, logits = axis.draw(hidden[0, 0].numpy(), fixed, np.zeros((2, 88)), 1.0)
-        assert np.array_equal(play, target_play)
-        assert np.array_equal(struck, target_struck)
-        nats.append(float(frame_nats(torch.from_numpy(logits)[None, None], frames)[0, 0]))
+    steps = example.roll.steps
+    window = planned_window(example, 0, steps)
+    references = window.reference_play[:steps], window.reference_articulate[:steps]
+    told = Conditions(window.context, *references, window.reference_kind, window.fixed[:steps])
+    stepper = Stepper(network, (LOWEST_PITCH, LOWEST_PITCH + 87))
+    nats = []
+    for step in range(steps):
+        target = np.stack([window.play[step + 1], window.articulate[step + 1]])[None]
+        before = window.play[step : step + 1], window.articulate[step : step + 1]
+        # A draw of 0 takes every note, one of 1 none.
+        drawn = stepper.step([told], step, *before, np.where(target, 0.0, 1.0))
+        assert np.array_equal(drawn.play, target[:, 0])
+        assert np.array_equal(drawn.articulate, target[:, 1])
+        nats.append(-float(drawn.log_prob[0]))
     return forced, np.array(nats)
 
 

@@ -9,14 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from composer.conditions import FREE
-from composer.note_axis import NoteAxis
-from composer.roll import LOWEST_PITCH
 from composer.sampling import SHIPPED, BiaxialComposer, SamplingConfig
 from music.analysis.similarity import passage_similarity
 from music.errors import RequestError, WeightsError
 from music.time import Meter
-from tests.composer_cases import small_network
 from tests.contract_composer import ComposerContract, piano_plan
 from training.weights import load_about
 
@@ -99,24 +95,3 @@ def test_the_card_says_what_a_user_must_know() -> None:
     assert about["features"]["local"]["previous_play"] == 25
     size = SHIPPED.stat().st_size
     assert size < 40_000_000
-
-
-def test_fixed_cells_are_set_and_improbable_ones_left_out() -> None:
-    network = small_network()
-    axis = NoteAxis(network, (48, 71))
-    hidden = np.random.default_rng(0).normal(size=(24, network.config.time_units[-1] + 12)).astype(np.float32)
-    fixed = np.zeros(24, dtype=np.int8)
-    fixed[[3, 5, 7]] = (1, 2, 3)
-    play, struck, logits = axis.draw(hidden, fixed, np.zeros((2, 24)), 1.0, 0.0)
-    assert not play[3]
-    assert play[5]
-    assert not struck[5]
-    assert struck[7]
-    assert play[fixed == FREE].all()  # a draw of 0 takes every note …
-    free = np.zeros(24, dtype=np.int8)
-    least = float(np.median(1 / (1 + np.exp(-logits[:, 0]))))
-    cut, _, logits = axis.draw(hidden, free, np.zeros((2, 24)), 1.0, least)
-    likely = 1 / (1 + np.exp(-logits[:, 0])) >= least
-    assert np.array_equal(cut, likely)  # … that is likely enough
-    assert 0 < likely.sum() < 24
-    assert LOWEST_PITCH + axis.columns[0] == 48

@@ -273,3 +273,12 @@ def test_features_of_a_step_are_those_of_the_whole(seed: int) -> None:
                 choices[q : q + reach] += below_struck[:reach]
         assert np.abs(sums - whole[0, step].numpy()).max() < 1e-4
         assert np.array_equal(choices, chosen[0, step].numpy())
+
+
+def test_without_onednn_the_products_are_those_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = [told_of(made_example(0), 0)]
+    fast = sample(Stepper(small_network(), RANGE), told, 6)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    plain = sample(Stepper(small_network(), RANGE), told, 6)
+    assert np.array_equal(fast[0], plain[0])
+    assert np.abs(fast[3] - plain[3]).max() < 1e-4
