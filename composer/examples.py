@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Int, Int8, UInt8
@@ -12,14 +12,12 @@ from numpy import ndarray
 from composer.conditions import NO_REFERENCE, STATEMENT, plan_context, shift_pitches
 from composer.roll import LOWEST_PITCH, PITCHES, Roll, roll_of_score, step_div
 from music.analysis.melody import melody_line
-from music.analysis.phrases import fermata_ends
 from music.analysis.plans import plan_of_score
+from music.analysis.signs import phrase_fermatas
 from music.analysis.similarity import TRANSPOSITIONS, BarProducts, bar_products, bar_returns
-from music.corpus_read import cut_bars
+from music.analysis.spans import cut_span, join_split_bars, regular_spans
 from music.errors import PlanError
-from music.score import Bar, Score
-
-LEAST_BARS = 8  # shorter spans teach nothing about form
+from music.score import Score
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,41 +99,8 @@ def make_example(name: str, score: Score, *, style: str, ensemble: str, styles: 
     bars = np.array([*(min(b.onset_div // unit, roll.steps) for b in score.bars), roll.steps])
     likeness, shifts = _bar_pairs(products, score)
     returns = _return_steps(score, roll, products)
-    melody, annotated = _melody_rolls(score, roll), bool(fermata_ends(score))
+    melody, annotated = _melody_rolls(score, roll), bool(phrase_fermatas(score))
     return Example(name, roll, context, melody, returns, bars, likeness, shifts, annotated)
-
-
-def join_split_bars(score: Score) -> Score:
-    """The score with bars that a repeat or double bar cuts in two joined again, where the halves fill a bar."""
-    bars: list[Bar] = []
-    for bar in score.bars:
-        full = score.meter_at(bar.onset_div).bar_div
-        before = bars[-1] if bars else None
-        if before is not None and before.duration_div < full and before.duration_div + bar.duration_div == full:
-            bars[-1] = replace(before, duration_div=full)
-        else:
-            bars.append(bar)
-    return score if len(bars) == len(score.bars) else replace(score, bars=tuple(bars))
-
-
-def regular_spans(score: Score) -> list[tuple[int, int]]:
-    """Runs of bars (first, past the last) in one meter, every bar full; the first of the piece may be an upbeat.
-
-    A plan has one meter, so a movement that changes it, or holds a bar cut in two by a repeat, gives several examples.
-    """
-    spans, first = [], 0
-    for index, bar in enumerate(score.bars):
-        meter = score.meter_at(bar.onset_div)
-        full = bar.duration_div == meter.bar_div
-        outer = index in (0, len(score.bars) - 1) and bar.duration_div < meter.bar_div
-        if index > first and meter != score.meter_at(score.bars[first].onset_div):
-            spans.append((first, index))
-            first = index
-        if not full and not outer:
-            spans.append((first, index))
-            first = index + 1
-    spans.append((first, len(score.bars)))
-    return [span for span in spans if span[1] - span[0] >= LEAST_BARS]
 
 
 def make_examples(
@@ -145,7 +110,7 @@ def make_examples(
     made, kept = [], 0
     score = join_split_bars(score)
     for first, last in regular_spans(score):
-        part = score if (first, last) == (0, len(score.bars)) else cut_bars(score, first, last)
+        part = cut_span(score, first, last)
         if not part.notes:
             continue
         try:

@@ -95,6 +95,9 @@ def piano_work(stem: str) -> tuple[str, str, str]:
     name = re.sub(_COPY, "", stem.lower())
     prefix = max((p for p in listed["composers"] if name.startswith(p)), key=len, default="")
     composer = listed["composers"].get(prefix, "unknown")
+    alone = f"{composer}_{slug(name)}"
+    if alone in listed["test_listed"]:  # a single piece of an opus whose others may be trained on
+        return composer, alone, "test"
     whole = max((p for p in listed["one_work"] if name.startswith(p)), key=len, default="")
     tail = whole.rstrip("_-") if whole else re.sub(r"[_-][a-z]?\d+$", "", name)
     work = f"{composer}_{slug(tail)}"

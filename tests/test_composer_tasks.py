@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from composer.evaluate import compare, example_context, make_scorers, pooled
-from composer.examples import join_split_bars, make_examples, references, regular_spans
+from composer.examples import make_examples, references
 from composer.markov import learn_from_scores
 from composer.sampling import BiaxialComposer
 from composer.train import train
+from music.analysis.spans import join_split_bars, regular_spans
 from music.errors import RequestError
 from music.midi import write_score_midi
 from music.score import Bar, MeterChange, Part, Score, regular_bars

@@ -185,3 +185,9 @@ def test_list_of_test_chorales_is_complete() -> None:
     if not path.exists():
         pytest.skip(f"{path} is not here")
     assert set(path.read_text().split()) == set(committed_splits()["chorales"]["test_listed"])
+
+
+def test_a_single_piece_of_an_opus_can_be_held_out() -> None:
+    assert piano_work("chpn_op10_e03") == ("chopin", "chopin_chpn_op10_e03", "test")
+    assert piano_work("chpn_op10_e03_format0")[2] == "test"
+    assert piano_work("chpn_op10_e01")[2] == "train"
