@@ -1,8 +1,8 @@
 """From a user's files to notes told in advance: a melody, an opening, a score with bars to fill or sections to redo.
 
 All four become one `Given`. What it fixes stands in the composed score note for note (`impose`): same onset, length and
-pitch. A roll has no parts, so two parts in unison are one note, the longer one; which part or hand plays a kept note is
-dealt anew; grace notes are left out.
+pitch. A roll has no parts, so two parts in unison are one note, the longer one, and which part or hand plays a note is
+dealt anew, save in kept bars of a score with as many parts (`with_parts`); grace notes are left out.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from music.errors import FileError, PlanError, RequestError
 from music.files import read_score
 from music.passage import read_passage
 from music.plan import Plan, PlanNote
-from music.score import Score
+from music.score import Note, Score, sort_notes
 
 KEYS = ("melody", "opening", "bars_to_fill", "redo")
 
@@ -53,7 +54,10 @@ def compose_given(composer: Any, plan: Plan, *, seed: int, settings: Mapping[str
         raise RequestError(f"{asked}={settings[asked]} needs a composer that takes notes in advance; {name} does not")
     given = read_given(plan, settings)
     assert given is not None
-    return impose(composer.compose(plan, seed=seed, given=given), plan, given)
+    score = impose(composer.compose(plan, seed=seed, given=given), plan, given)
+    if asked not in ("bars_to_fill", "redo"):
+        return score
+    return with_parts(score, read_score(Path(settings["score_file"])), plan, _free_bars(plan, settings))
 
 
 def read_given(plan: Plan, settings: Mapping[str, Any]) -> Given | None:
@@ -64,16 +68,18 @@ def read_given(plan: Plan, settings: Mapping[str, Any]) -> Given | None:
     if settings.get("opening") is not None:
         passage = read_passage(settings["opening"], meter=plan.meter)
         return opening_given(passage.notes, plan, settings["opening"])
-    source = settings.get("score_file")
-    if settings.get("bars_to_fill") is not None:
-        free = parse_bars(settings["bars_to_fill"], plan.bars)
-    elif settings.get("redo") is not None:
-        free = bars_of_label(plan, settings["redo"])
-    else:
+    if settings.get("bars_to_fill") is None and settings.get("redo") is None:
         return None
+    source, free = settings.get("score_file"), _free_bars(plan, settings)
     if source is None:
         raise RequestError("bars_to_fill= and redo= need score_file=FILE.musicxml or FILE.mid")
     return filled_given(read_score(Path(source)), plan, free, source)
+
+
+def _free_bars(plan: Plan, settings: Mapping[str, Any]) -> frozenset[int]:
+    if settings.get("bars_to_fill") is not None:
+        return parse_bars(settings["bars_to_fill"], plan.bars)
+    return bars_of_label(plan, settings["redo"])
 
 
 def parse_bars(text: str, bars: int) -> frozenset[int]:
@@ -271,3 +277,36 @@ def impose(score: Score, plan: Plan, given: Given) -> Score:
     if np.array_equal(play, roll.play[: given.steps]) and np.array_equal(articulate, roll.articulate[: given.steps]):
         return score
     return realise(plan, Roll(play, articulate, np.ones(given.steps, dtype=bool), given.grid))
+
+
+def with_parts(score: Score, original: Score, plan: Plan, free: Collection[int]) -> Score:
+    """The score with parts, staves, voices and spelling of kept notes as they were in the original.
+
+    That is done in the bars that are kept and that no note ties to others: elsewhere a kept note in its old part could
+    overlap a new one there. A score of other parts than the original's comes back as it is.
+    """
+    if len(score.parts) != len(original.parts):
+        return score
+    bar_div, pickup = plan.meter.bar_div, plan.pickup_div
+
+    def bars_of(note: Note) -> range:
+        return range(
+            (note.onset_div - pickup) // bar_div, (max(note.end_div - 1, note.onset_div) - pickup) // bar_div + 1
+        )
+
+    kept = set(range(-1, plan.bars)) - set(free)
+    spans = [bars for bars in map(bars_of, score.notes) if len(bars) > 1]
+    before = -1
+    while before != len(kept):
+        before = len(kept)
+        for bars in spans:
+            if not kept.issuperset(bars):
+                kept.difference_update(bars)
+    known = {(n.onset_div, n.duration_div, n.pitch): n for n in original.notes if n.duration_div > 0}
+    notes = []
+    for note in score.notes:
+        old = known.get((note.onset_div, note.duration_div, note.pitch))
+        if old is not None and kept.issuperset(bars_of(note)):
+            note = replace(note, part=old.part, staff=old.staff, voice=old.voice, step=old.step)
+        notes.append(note)
+    return replace(score, notes=sort_notes(notes))

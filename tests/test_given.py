@@ -20,6 +20,7 @@ from composer.given_files import (
     opening_given,
     parse_bars,
     read_given,
+    with_parts,
 )
 from composer.realise import realise
 from composer.roll import Roll, roll_of_score
@@ -257,6 +258,22 @@ def test_a_section_is_redone_and_the_rest_kept_through_files(tmp_path: Path, com
         assert rows_of(redone, first, last) == rows_of(score, first, last)
     assert rows_of(redone, start, end) != rows_of(score, start, end)
     assert file_hashes(settings)["files"].keys() == {"plan_file", "score_file"}
+
+
+def test_kept_bars_keep_their_parts() -> None:
+    plan, score = made_score(ensemble="satb")
+    free = parse_bars("5-8", plan.bars)
+    given = filled_given(score, plan, free, "x.mid")
+    # Another dealing of the parts, as a musician may have made it.
+    crossed = replace(score, notes=sort_notes([replace(n, part=(n.part + 1) % 4) for n in score.notes]))
+    made = with_parts(impose(Noisy(heeds=True).compose(plan, seed=3, given=given), plan, given), crossed, plan, free)
+    last = plan.pickup_div + 3 * COMMON.bar_div  # the bar before the new ones may be tied to them
+
+    def dealt(found: Score) -> Counter:
+        return Counter((n.onset_div, n.pitch, n.part, n.voice) for n in found.notes if n.onset_div < last // 2)
+
+    assert dealt(made) == dealt(crossed)
+    assert rows_of(made) == rows_of(impose(Noisy(heeds=True).compose(plan, seed=3, given=given), plan, given))
 
 
 def test_a_plan_is_read_from_the_score_where_none_is_given(tmp_path: Path) -> None:
