@@ -121,6 +121,7 @@ def make_scorers(composer: BiaxialComposer, train: Sequence[Example]) -> dict[st
     network = composer.network
     return {
         "biaxial": lambda e: piece_nats(network, e),
+        "biaxial_told_sections": lambda e: piece_nats(network, e, told="sections"),
         "biaxial_without_reference": lambda e: piece_nats(network, e, told="plan_without_reference"),
         "biaxial_told_nothing": lambda e: piece_nats(network, e, told="nothing"),
         "markov": lambda e: -markov.log_prob(e.roll, example_context(e)),

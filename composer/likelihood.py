@@ -17,17 +17,20 @@ from composer.roll import LOWEST_PITCH, PITCHES
 from composer.windows import Window, collate, planned_window
 
 CHUNK = 64  # steps at a time; the time axis' state is carried over
-Told = Literal["plan", "plan_without_reference", "nothing"]
+Told = Literal["plan", "sections", "plan_without_reference", "nothing"]
+# What is concealed; "sections" leaves what is told of whole sections and phrases, and the references.
+CONCEALED: dict[Told, tuple[str, ...]] = {"plan": (), "sections": ("bar", "similarity"), "nothing": tuple(GROUPS)}
+CONCEALED["plan_without_reference"] = ("similarity",)
 
 
 def _conceal(window: Window, told: Told) -> Window:
-    """The window without its reference, or without any condition."""
-    if told == "plan":
+    """The window without what is not told."""
+    window = replace(window, context=drop_groups(window.context, CONCEALED[told]))
+    if told in ("plan", "sections"):
         return window
     silent = np.zeros_like(window.reference_play)
     return replace(
         window,
-        context=drop_groups(window.context, tuple(GROUPS)) if told == "nothing" else window.context,
         reference_play=silent,
         reference_articulate=silent,
         reference_kind=np.full_like(window.reference_kind, NO_REFERENCE),
@@ -41,8 +44,9 @@ def piece_nats(network: BiaxialNetwork, example: Example, *, told: Told = "plan"
     Args:
         network: in evaluation mode.
         example: a piece.
-        told: "plan": all conditions as a planner gives them, references from earlier bars alone;
-            "plan_without_reference": the same without references; "nothing": none.
+        told: "plan": all conditions as a planner gives them, references from earlier bars alone, with what the piece's
+            own bars say of texture and likeness; "sections": without these two, which are told bar by bar;
+            "plan_without_reference": the plan without references; "nothing": none.
     """
     nats, state = [], None
     for first in range(0, example.roll.steps, CHUNK):

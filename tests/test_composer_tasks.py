@@ -73,6 +73,7 @@ def test_models_are_compared_over_the_same_frames(tmp_path: Path) -> None:
     table = compare(make_scorers(composer, pieces), pieces, STYLES, progress=False)
     assert set(table) == {
         "biaxial",
+        "biaxial_told_sections",
         "biaxial_without_reference",
         "biaxial_told_nothing",
         "markov",
