@@ -39,7 +39,7 @@ from planner.request import parse_request
 # Forms with bars that give a return its model's length, and ways of writing, in turn: five and three have no common
 # divisor, so that fifteen pieces meet every pair.
 FORMS = (("ternary", 24), ("rondo", 20), ("binary", 16), ("rounded_binary", 24), ("AABA", 16))
-STYLES = (("bach_chorale", "satb"), ("mozart_quartet", "quartet"), ("mozart_quartet", "piano"))
+STYLES = (("bach_chorale", "satb"), ("mozart_quartet", "quartet"), ("beethoven_piano", "piano"))
 
 # What each column is: the settings of sampling that differ from the defaults. "markov" is the composer without weights.
 COLUMNS: dict[str, dict[str, Any]] = {

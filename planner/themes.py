@@ -227,7 +227,7 @@ class _Space:
         """How well each pitch suits a place: chord, scale, contour, and the close at the end."""
         place = self.places[index]
         key, pcs = self.wish.key, place.pcs
-        weights = np.where(self.mask(scale_under(key, pcs)), 0.02 if place.strong else 0.7, 0.0)
+        weights = np.where(self.mask(scale_under(key, pcs)), 0.004 if place.strong else 0.7, 0.0)
         weights = np.where(self.mask(pcs), 1.0, weights)
         if len(pcs) == 4:
             weights = np.where(self.mask(pcs[3:]), 0.35, weights)
