@@ -181,8 +181,11 @@ def _bass(closing: Closing, cells: _Cells, before: int | None, ensemble: str) ->
             place = first
     # Down a fifth rather than up a fourth where both lie as near: a close falls.
     last = _near(place - 1.1, (closing.basses[1],), span)
-    if last is not None and cells.free(last, closing.arrive, closing.end):
-        cells.note(last, closing.arrive, closing.end)
+    # A choir's bass rests to the end; instruments may take up their figure again after a beat or two.
+    half = max(closing.beat, (closing.end - closing.arrive) // 2)
+    held = closing.end if ensemble == "satb" else closing.arrive + half
+    if last is not None and cells.free(last, closing.arrive, held):
+        cells.note(last, closing.arrive, held)
         cells.clear(slice(0, last - LOWEST_PITCH), closing.arrive, closing.end)
 
 
@@ -223,8 +226,17 @@ def _leading_tone(closing: Closing, cells: _Cells, first: int) -> None:
     """The dominant's third below a soprano that has another tone: without it the chord is heard as something else."""
     low, high = cells.lowest(first, closing.arrive), cells.highest(first, closing.arrive)
     leading = (closing.tonic + 11) % 12
-    if high - low < 10 or low % 12 == leading or high % 12 == leading:
+    if leading in (low % 12, high % 12):
+        _only_one(cells, leading, first, closing.arrive)
+        return
+    if high - low < 10:
         return
     pitch = _near((low + 2 * high) / 3, (leading,), (max(low + 4, high - 14), high - 3))
     if pitch is not None and cells.free(pitch, first, closing.arrive):
         cells.note(pitch, first, closing.arrive)
+        _only_one(cells, leading, first, closing.arrive)
+
+
+def _only_one(cells: _Cells, pc: int, first: int, last: int) -> None:
+    """Leaves a pitch class, which is set to sound, to the voice that has it: a leading tone is not doubled."""
+    cells.clear(slice((pc - LOWEST_PITCH) % 12, PITCHES, 12), first, last)

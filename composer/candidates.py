@@ -17,7 +17,9 @@ from numpy import ndarray
 
 from composer.conditions import FIELD, FREE, NO_REFERENCE, SIMILARITY_BOUNDS, STATEMENT, Conditions
 from composer.likeness import bar_likeness
-from composer.roll import LOWEST_PITCH
+from composer.roll import LOWEST_PITCH, Roll, roll_notes, step_div
+from music.harmony import CHORD_INTERVALS, QUALITIES
+from music.voices import hands
 
 HAND_SPAN, FINGERS = 14, 5  # as in evaluation.texture
 VOICES = {"satb": 4, "quartet": 4}
@@ -111,7 +113,7 @@ def _chord_faults(passage: Passage) -> Float[ndarray, " chords"]:
         sounding = np.flatnonzero(passage.new_play[first])
         bass = int(passage.field("chord_bass")[first])
         other_bass = len(sounding) > 0 and (int(sounding[0]) + LOWEST_PITCH) % 12 != bass
-        faults.append(min(1.5 * foreign + 0.5 * (heard[root] == 0) + 0.35 * third + 0.25 * other_bass, 1.5))
+        faults.append(min(1.5 * foreign + 0.5 * (heard[root] == 0) + 0.35 * third + 0.35 * other_bass, 1.5))
     return np.array(faults)
 
 
@@ -265,6 +267,23 @@ def doubled_leading_tone(passage: Passage) -> float:
     return float((count[dominant] > 1).mean()) if dominant.any() else 0.0
 
 
+def open_sevenths(passage: Passage) -> float:
+    """Share of sevenths of the planned chords that the next chord neither holds nor takes down by step."""
+    spans = _chord_spans(passage)
+    left = total = 0
+    for (first, last), (start, end) in pairwise(spans):
+        tones = CHORD_INTERVALS[QUALITIES[int(passage.field("chord_quality")[first])]]
+        if len(tones) < 4 or start != last:
+            continue
+        seventh = (int(passage.field("chord_root")[first]) + tones[3] - LOWEST_PITCH) % 12
+        following = np.any(passage.new_play[start:end], axis=0)
+        for column in np.flatnonzero(passage.new_play[last - 1]):
+            if column % 12 == seventh:
+                total += 1
+                left += not bool(np.any(following[max(int(column) - 2, 0) : int(column) + 1]))
+    return left / total if total else 0.0
+
+
 def unlike_plan(passage: Passage) -> float:
     """Bars whose likeness to their model lies outside the band that was told, by how far; mean over such bars."""
     bins, kinds = passage.field("similarity"), passage.told.reference_kind[: passage.steps]
@@ -286,7 +305,7 @@ Penalty = Callable[[Passage], float]
 WEIGHTS: dict[Penalty, float] = {
     off_chord: 3.0,
     blurred_close: 2.0,
-    parallels: 0.8,
+    parallels: 1.0,
     density_gap: 1.5,
     silence: 4.0,
     stuck: 3.0,
@@ -295,7 +314,8 @@ WEIGHTS: dict[Penalty, float] = {
     voice_count: 1.0,
     spacing: 0.5,
     leaps: 0.5,
-    doubled_leading_tone: 0.5,
+    doubled_leading_tone: 1.0,
+    open_sevenths: 1.0,
     unlike_plan: 1.0,
 }
 _SURPRISE = 0.6  # a nat a step above the candidates' median
@@ -322,7 +342,22 @@ def costs(passages: Sequence[Passage]) -> Float[ndarray, " passages"]:
     return odd + np.array(blame)
 
 
+def beyond_hands(passage: Passage) -> int:
+    """Strikes that a hand cannot take as `music.voices` deals the notes to two staves; piano only."""
+    if passage.ensemble != "piano":
+        return 0
+    unit = step_div(int(passage.field("grid")[0]))
+    fit = np.ones(len(passage.play), dtype=bool)
+    notes = roll_notes(Roll(passage.play, passage.articulate, fit, int(passage.field("grid")[0])))
+    staves = hands(notes[:, 0] * unit, notes[:, 1] * unit, notes[:, 2])
+    strikes: dict[tuple[int, int], list[int]] = {}
+    for (onset, _, pitch), staff in zip(notes.tolist(), staves.tolist(), strict=True):
+        if onset >= passage.back:
+            strikes.setdefault((onset, staff), []).append(pitch)
+    return sum(len(s) > FINGERS or max(s) - min(s) > HAND_SPAN for s in strikes.values())
+
+
 def flaws(passage: Passage) -> float:
     """Faults that no listener or player forgives, counted: a drawn phrase that has one is drawn anew."""
     faults = (silence(passage) > SILENT, stuck(passage) > STUCK, stutter(passage) > STUTTER)
-    return float(sum(faults)) + unplayable(passage) // 1
+    return float(sum(faults) + beyond_hands(passage))

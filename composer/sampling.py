@@ -20,7 +20,7 @@ from composer.conditions import ATTACK, FIELD, FREE, Conditions
 from composer.given import Given
 from composer.grammar_masks import Rules
 from composer.realise import realise
-from composer.roll import Roll, step_div
+from composer.roll import LOWEST_PITCH, PITCHES, Roll, step_div
 from composer.stepper import Stepper, StepperState, one_thread
 from composer.telling import RANGES, Drawn, Span, Teller, free_steps, spans_of
 from composer.warm_start import load_network
@@ -31,8 +31,11 @@ from music.score import Score
 
 KIND = "composer/biaxial"
 PUSH_LIMIT = 1.5  # in nats
+VOICE_PUSH = 1.0  # in nats on new notes for each voice of a choir that fell silent
+VOICE_TRIES = 3  # draws of a frame in which a choir has fewer voices than it should
 TRIES = 8  # draws of a downbeat that comes out silent, or of one that goes on with what has sounded for too long
 PHRASE_TRIES = 3  # draws of a phrase whose best candidate has a fault that no listener forgives
+FAULT = 100.0  # what such a fault costs: more than all else
 CHUNK_BARS = 4  # longest stretch that candidates are compared over
 BACK_BARS = 2  # bars before a phrase that its faults are looked for with
 STUCK_BARS = 1.5  # after so long on one sonority something must move
@@ -71,10 +74,10 @@ class SamplingConfig:
 
     temperature: float = 1.0
     least: float = 0.02
-    density_push: float = 1.0
+    density_push: float = 2.0
     fix_themes: bool = True
     returns: bool = True
-    candidates: int = 4
+    candidates: int = 8
     guidance: float = 1.0
     fix_cadences: bool = True
     variation: float | None = None
@@ -198,6 +201,7 @@ class _Writing:
         self.range = RANGES[plan.ensemble]
         plain = self.config.told == "nothing"
         self.rules = Rules() if plain else RULES[plan.ensemble]
+        self.choir = plan.ensemble == "satb" and not plain
         self.items = 1 if plain else self.config.candidates
         self.starts = {s.first for s in spans_of(plan, grid) if s.phrase == 0}
 
@@ -238,13 +242,13 @@ class _Writing:
             draft = self._draft(first, last, closing, state, self.items)
             passages = [self._passage(draft, item, first, last) for item in range(self.items)]
             cost = costs(passages) if self.items > 1 else np.zeros(1)
-            faults = np.array([flaws(p) + self._copied(draft.drawn[i], first, last) for i, p in enumerate(passages)])
-            best = int((cost + 100.0 * faults).argmin())
-            total = float(cost[best] + 100.0 * faults[best])
-            if kept is None or total < kept[0]:
-                kept = (total, draft, best)
-            if not faults[best] or self.config.told == "nothing":
-                break
+            for item in np.argsort(cost, kind="stable").tolist():
+                faults = flaws(passages[item]) + self._copied(draft.drawn[item], first, last)
+                total = float(cost[item]) + FAULT * faults
+                if kept is None or total < kept[0]:
+                    kept = (total, draft, item)
+                if not faults or self.config.told == "nothing":
+                    return self._adopt(draft, item, first, last)
         assert kept is not None
         return self._adopt(kept[1], kept[2], first, last)
 
@@ -293,30 +297,60 @@ class _Writing:
                     play = drawn[item].play[max(step - 2 * closing.beat, 0) : step + 1]
                     rng = np.random.default_rng(int(chance[item]))
                     fix_closing(closing, told[item].fixed, play, self.plan.ensemble, rng)
-            nats[step - first] = self._step(stepper, told, drawn, step)
+            nats[step - first] = self._step(stepper, told, drawn, step, self._foreign(closing, step))
         return _Draft(drawn, told, nats, stepper.state())
 
+    def _foreign(self, closing: Closing | None, step: int) -> Bool[ndarray, " 88"]:
+        """Pitches that may not sound: while a cadence rests, an accompaniment that goes on keeps to its chord."""
+        nothing = np.zeros(PITCHES, dtype=bool)
+        chord = self.teller.chords[step]
+        if closing is None or self.choir or not closing.arrive + closing.beat <= step < closing.end or not chord.any():
+            return nothing
+        return ~chord[(np.arange(PITCHES) + LOWEST_PITCH) % 12]
+
     def _step(
-        self, stepper: Stepper, told: list[Conditions], drawn: list[Drawn], step: int
+        self,
+        stepper: Stepper,
+        told: list[Conditions],
+        drawn: list[Drawn],
+        step: int,
+        foreign: Bool[ndarray, " 88"],
     ) -> Float[ndarray, " items"]:
         low, high = stepper.columns
         before = np.stack([d.play[step] for d in drawn])
         stepper.advance(told, step, before, np.stack([d.articulate[step] for d in drawn]))
         context = self.told.context[step]
-        pushes = [_push(told[i], drawn[i], step, self.config.density_push) for i in range(len(drawn))]
+        # A cadence that nothing holds to its notes is easily lost to a push.
+        left = "section_left" if self.config.fix_cadences else "phrase_left"
+        pushes = [_push(told[i], drawn[i], step, self.config.density_push, left) for i in range(len(drawn))]
+        if self.choir:
+            # A choir's voice that fell silent is asked back.
+            pushes = [p + VOICE_PUSH * max(0, 4 - int(b.sum())) for p, b in zip(pushes, before, strict=True)]
         bias = np.repeat(np.array(pushes, dtype=np.float32)[:, None], high - low, axis=1)
+        forbidden = np.repeat(foreign[None, low:high], len(drawn), axis=0)
         starts_bar = bool(context[FIELD["bar_step"]] == 0)
         stale = [self._stale(d, step) for d in drawn] if starts_bar else [False] * len(drawn)
 
         def draw() -> tuple[ndarray, ndarray, ndarray]:
             draws = self.rng.random((len(drawn), 2, high - low))
             config = self.config
-            found = stepper.draw(draws, bias=bias, rules=self.rules, temperature=config.temperature, least=config.least)
+            found = stepper.draw(
+                draws,
+                bias=bias,
+                forbidden=forbidden,
+                rules=self.rules,
+                temperature=config.temperature,
+                least=config.least,
+            )
             return found.play, found.articulate, found.log_prob
 
         play, articulate, log_prob = draw()
-        for _ in range(TRIES if starts_bar else 0):
-            wrong = ~play.any(axis=1) | (np.array(stale) & (play == before[:, low:high]).all(axis=1))
+        for again in range(TRIES if starts_bar else VOICE_TRIES if self.choir else 0):
+            wrong = np.zeros(len(drawn), dtype=bool)
+            if starts_bar:
+                wrong = ~play.any(axis=1) | (np.array(stale) & (play == before[:, low:high]).all(axis=1))
+            if self.choir and again < VOICE_TRIES:
+                wrong |= play.sum(axis=1) < 4
             if not wrong.any():
                 break
             other = draw()
@@ -386,14 +420,15 @@ class _Row:
         self.articulate[self.fixed == FREE] = False
 
 
-def _push(told: Conditions, drawn: Drawn, step: int, gain: float) -> float:
+def _push(told: Conditions, drawn: Drawn, step: int, gain: float, left: str = "section_left") -> float:
     """What the onsets of the last two bars lack of the planned density, as a push on the logits of new notes.
 
-    None in the last bar of a phrase that has a cadence: there it comes to rest, however dense the section is.
+    None in the last bar of a section (`left`: or phrase) that has a cadence: there it comes to rest, however dense the
+    section is.
     """
     row = told.context[step]
     bar_steps = int(row[FIELD["bar_steps"]])
-    if gain == 0 or (row[FIELD["cadence"]] > 0 and row[FIELD["phrase_left"]] <= bar_steps):
+    if gain == 0 or (row[FIELD["cadence"]] > 0 and row[FIELD[left]] <= bar_steps):
         return 0.0
     window = min(2 * bar_steps, step)
     rows = told.context[step - window : step]

@@ -11,12 +11,14 @@ from numpy import ndarray
 from composer.candidates import (
     WEIGHTS,
     Passage,
+    beyond_hands,
     costs,
     density_gap,
     doubled_leading_tone,
     flaws,
     leaps,
     off_chord,
+    open_sevenths,
     parallels,
     penalties,
     silence,
@@ -115,6 +117,18 @@ def test_hands() -> None:
     assert unplayable(_passage((0, 4, 40), (0, 4, 60), (0, 4, 80), ensemble="piano")) >= 1
     assert unplayable(_passage((0, 4, 40), (0, 4, 52), (0, 4, 67), (0, 4, 80), ensemble="piano")) == 0
     assert unplayable(_passage((0, 4, 40), (0, 4, 60), (0, 4, 80))) == 0
+    assert beyond_hands(_passage((0, 4, 40), (0, 4, 60), (0, 4, 80), ensemble="piano")) == 1
+    assert beyond_hands(_passage((0, 4, 40), (0, 4, 52), (0, 4, 67), (0, 4, 80), ensemble="piano")) == 0
+
+
+def test_sevenths_fall() -> None:
+    passage = _passage(*_chords((43, 59, 62, 65), (48, 60, 64, 64), length=16), chord=(7, "7"))
+    passage.told.context[16:, FIELD["chord_root"]] = 0
+    passage.told.context[16:, FIELD["chord_quality"]] = QUALITIES.index("maj")
+    passage.chords[16:] = np.isin(np.arange(12), (0, 4, 7))
+    assert open_sevenths(passage) == 0
+    other = _passage(*_chords((43, 59, 62, 65), (48, 60, 67, 72), length=16))
+    assert open_sevenths(replace(passage, play=other.play, articulate=other.articulate)) == 1
 
 
 def test_voices_of_a_choir() -> None:
