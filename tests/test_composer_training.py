@@ -110,6 +110,15 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
         assert torch.equal(value, resumed.state_dict()[name]), name
 
 
+def test_a_run_that_gets_worse_is_still_resumed_where_it_was(tmp_path: Path) -> None:
+    """The last checkpoint is of the last epoch, also where the best one is an earlier one."""
+    _fit(tmp_path, 16, rate=0.5)  # a rate that ruins the network
+    best, last = (torch.load(tmp_path / f"{name}.ckpt", weights_only=True) for name in ("best", "last"))
+    assert best["global_step"] < last["global_step"] == 16
+    _fit(tmp_path, 20, rate=0.5)
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 20
+
+
 def _two_processes(out: Path) -> float:
     code = (
         "import sys; from pathlib import Path; import torch; torch.set_num_threads(1)\n"

@@ -56,9 +56,10 @@ def fit(
     Returns:
         The checkpoint with the best figure on the valid split, and the last logged figures.
     """
-    best = ModelCheckpoint(
-        dirpath=out, filename="best", monitor=MONITOR, mode="min", save_last=True, enable_version_counter=False
-    )
+    best = ModelCheckpoint(dirpath=out, filename="best", monitor=MONITOR, mode="min", enable_version_counter=False)
+    # One of its own: ModelCheckpoint's save_last follows the best one, and a run that gets no better for an hour would
+    # be resumed an hour back.
+    last = ModelCheckpoint(dirpath=out, filename="last", monitor=None, save_top_k=1, enable_version_counter=False)
     quiet = config.trainer.get("enable_progress_bar", True) is False
     trainer = pl.Trainer(
         max_steps=config.max_steps,
@@ -69,12 +70,12 @@ def fit(
         num_sanity_val_steps=0,
         log_every_n_steps=min(20, config.epoch_steps),
         logger=logger,
-        callbacks=[RandomStates(), FiniteLoss(), Throughput(frames_per_batch), best],
+        callbacks=[RandomStates(), FiniteLoss(), Throughput(frames_per_batch), best, last],
         plugins=[AtomicCheckpoints()],
         enable_model_summary=not quiet,
         **config.trainer,
     )
     checkpoint = last_checkpoint(out) if resume else None
     trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
-    found = Path(best.best_model_path or best.last_model_path)
+    found = Path(best.best_model_path or last.best_model_path)
     return found, detached(dict(trainer.callback_metrics))
