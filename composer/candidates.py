@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray
 
-from composer.conditions import FIELD, FREE, NO_REFERENCE, SIMILARITY_BOUNDS, STATEMENT, Conditions
+from composer.conditions import FIELD, FREE, NO_REFERENCE, SIMILARITY_BOUNDS, STATEMENT, THEME, Conditions
 from composer.likeness import bar_likeness
 from composer.roll import LOWEST_PITCH, Roll, roll_notes, step_div
 from music.harmony import CHORD_INTERVALS, QUALITIES
@@ -284,6 +284,14 @@ def open_sevenths(passage: Passage) -> float:
     return left / total if total else 0.0
 
 
+def theme_lost(passage: Passage) -> float:
+    """Share of the notes of a theme, where it is only suggested, that are not struck at their place."""
+    told = passage.told
+    rows = (told.reference_kind[: passage.steps] == THEME) & passage.free
+    notes = told.reference_articulate[: passage.steps] & rows[:, None]
+    return 1.0 - float(passage.new_articulate[notes].mean()) if notes.any() else 0.0
+
+
 def unlike_plan(passage: Passage) -> float:
     """Bars whose likeness to their model lies outside the band that was told, by how far; mean over such bars."""
     bins, kinds = passage.field("similarity"), passage.told.reference_kind[: passage.steps]
@@ -316,6 +324,7 @@ WEIGHTS: dict[Penalty, float] = {
     leaps: 0.5,
     doubled_leading_tone: 1.0,
     open_sevenths: 1.0,
+    theme_lost: 4.0,
     unlike_plan: 1.0,
 }
 _SURPRISE = 0.6  # a nat a step above the candidates' median

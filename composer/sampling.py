@@ -16,7 +16,7 @@ from numpy import ndarray
 
 from composer.cadence_notes import Closing, closing_of, fix_closing
 from composer.candidates import Passage, costs, flaws
-from composer.conditions import ATTACK, FIELD, FREE, Conditions
+from composer.conditions import ATTACK, FIELD, FREE, THEME, Conditions
 from composer.given import Given
 from composer.grammar_masks import Rules
 from composer.realise import realise
@@ -32,6 +32,7 @@ from music.score import Score
 KIND = "composer/biaxial"
 PUSH_LIMIT = 1.5  # in nats
 VOICE_PUSH = 1.0  # in nats on new notes for each voice of a choir that fell silent
+THEME_PUSH = 3.0  # in nats on the notes of a theme that is only suggested
 VOICE_TRIES = 3  # draws of a frame in which a choir has fewer voices than it should
 TRIES = 8  # draws of a downbeat that comes out silent, or of one that goes on with what has sounded for too long
 PHRASE_TRIES = 3  # draws of a phrase whose best candidate has a fault that no listener forgives
@@ -327,6 +328,9 @@ class _Writing:
             # A choir's voice that fell silent is asked back.
             pushes = [p + VOICE_PUSH * max(0, 4 - int(b.sum())) for p, b in zip(pushes, before, strict=True)]
         bias = np.repeat(np.array(pushes, dtype=np.float32)[:, None], high - low, axis=1)
+        if self.told.reference_kind[step] == THEME:
+            # Where a theme is set, this changes nothing.
+            bias[:, self.told.reference_articulate[step, low:high]] += THEME_PUSH
         forbidden = np.repeat(foreign[None, low:high], len(drawn), axis=0)
         starts_bar = bool(context[FIELD["bar_step"]] == 0)
         stale = [self._stale(d, step) for d in drawn] if starts_bar else [False] * len(drawn)
@@ -359,8 +363,10 @@ class _Writing:
         for item, one in enumerate(drawn):
             fixed = told[item].fixed[step, low:high]
             row = _Row(play[item], articulate[item], before[item, low:high], fixed, stepper.logits[item])
+            if step >= self.teller.steps - self.teller.bar_steps:
+                row.last()
             if starts_bar:
-                row.sound(last_bar=step >= self.teller.steps - self.teller.bar_steps, stale=bool(stale[item]))
+                row.sound(stale=bool(stale[item]))
             if step in self.starts:
                 row.articulate |= row.play
             else:
@@ -395,16 +401,17 @@ class _Row:
     fixed: ndarray
     logits: Float[ndarray, "P 2"]
 
-    def sound(self, *, last_bar: bool, stale: bool) -> None:
+    def last(self) -> None:
+        """The last bar sounds to its end: where nothing was drawn, what sounded goes on."""
+        if not self.play.any():
+            self.play[self.before & (self.fixed == FREE)] = True
+
+    def sound(self, *, stale: bool) -> None:
         """A downbeat is never silent and never goes on with what has sounded for too long."""
         free = self.fixed == FREE
-        if not self.play.any() and last_bar and (self.before & free).any():
-            self.play[self.before & free] = True
         stuck = stale and bool((self.play == self.before).all())
-        if (self.play.any() and not stuck) or not free.any():
-            return
         options = free & ~self.play
-        if options.any():
+        if (not self.play.any() or stuck) and options.any():
             likeliest = int(np.where(options, self.logits[:, 0], -np.inf).argmax())
             self.play[likeliest] = self.articulate[likeliest] = True
 

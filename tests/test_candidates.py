@@ -25,11 +25,12 @@ from composer.candidates import (
     spacing,
     stuck,
     stutter,
+    theme_lost,
     unlike_plan,
     unplayable,
     voice_count,
 )
-from composer.conditions import FIELD, OFF, STATEMENT, Conditions, empty_conditions
+from composer.conditions import FIELD, OFF, STATEMENT, THEME, Conditions, empty_conditions
 from composer.roll import LOWEST_PITCH, PITCHES
 from music.harmony import QUALITIES, chord_pcs
 
@@ -158,6 +159,15 @@ def test_likeness_to_the_model() -> None:
     assert _like(other, 3, passage) > 1
     passage.told.fixed[:] = OFF  # nothing was drawn
     assert _like(other, 3, passage) == 0
+
+
+def test_a_suggested_theme_is_missed() -> None:
+    passage = _passage(*GOOD)
+    passage.told.reference_kind[:] = THEME
+    passage.told.reference_articulate[:] = passage.articulate
+    assert theme_lost(passage) == 0
+    passage.told.reference_articulate[:] = np.roll(passage.articulate, 1, axis=1)
+    assert theme_lost(passage) == 1
 
 
 def test_the_best_is_the_one_with_least_against_it() -> None:
