@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from music.plan import DYNAMICS
 from music.time import Meter
 from planner.dice import Dice, pick, pick_from
 from planner.frame import Frame, Place
 from planner.styles import STYLES
+from planner.texture_model import usual
 
-# Notes a quarter and mean pitch of real pieces for each ensemble: medians over some of music21's chorales (satb) and of
-# Haydn's and Mozart's quartets (quartet), all parts counted; a piano's are a little thinner, for two hands.
-_DENSITY = {"satb": 4.4, "quartet": 5.0, "piano": 4.5}
-_REGISTER = {"satb": 61.0, "quartet": 65.0, "piano": 64.0}
 _LEAST_DENSITY, _MOST_A_SECOND = 1.5, 14.0
 _CONTRAST = {
     "chorale": {"chorale": 1.0},
@@ -56,10 +55,12 @@ def characters(frame: Frame, dice: Dice) -> list[Character]:
 
 def _first(frame: Frame, dice: Dice) -> Character:
     rng = dice.stream("character")
-    density = _DENSITY[frame.ensemble] * rng.uniform(0.85, 1.2) * _pace(frame.meter, frame.tempo_qpm)
+    people = usual(frame.ensemble, frame.style)
+    # Most sections of real pieces of the style; chorales are alike, piano pieces are not.
+    density = float(np.interp(rng.random(), (0, 0.5, 1), people.densities)) * _pace(frame.meter, frame.tempo_qpm)
     texture = pick_from(rng, STYLES[frame.style].textures)
     dynamic = pick(rng, ("p", "mp", "mf", "f"), (2, 2, 4, 1.5))
-    return Character(_density(density, frame), _REGISTER[frame.ensemble], texture, dynamic, 1.0)
+    return Character(_density(density, frame), people.register, texture, dynamic, 1.0)
 
 
 def _pace(meter: Meter, tempo_qpm: float) -> float:

@@ -1,7 +1,8 @@
 """The planner without weights: forms, phrases, harmony and themes from a grammar with seeded chance.
 
 Order: the frame (form, keys, bars), then for each letter phrases, chords and a theme over them; returns take all that
-from their model, moved to their own key. Each question has its own stream of chance (`planner.dice`).
+from their model, moved to their own key. Last, each bar is told how it is written (`planner.textures`). Each question
+has its own stream of chance (`planner.dice`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from planner.harmony import Evidence, SectionHarmony, Step, chords_of, moved
 from planner.interface import PlanRequest
 from planner.rhythm import Bar
 from planner.styles import STYLES
+from planner.textures import with_textures
 from planner.themes import CONTOURS, RANGES, ThemeWish, make_theme
 
 # Notes a beat of the first letter's theme, and factors for the letters after it, so that no two move alike.
@@ -43,7 +45,7 @@ class GrammarPlanner:
         material = _material(frame, given, dice)
         themes = _themes(frame, material, moods, given, dice)
         letters = {theme.label for theme in themes}
-        return Plan(
+        plan = Plan(
             title=frame.title,
             style=frame.style,
             ensemble=frame.ensemble,
@@ -54,6 +56,7 @@ class GrammarPlanner:
             sections=tuple(_section(i, frame, material[i], moods[i], letters) for i in range(len(frame.places))),
             themes=themes,
         )
+        return with_textures(plan, dice)
 
 
 Material = tuple[tuple[Phrase, ...], list[Step]]
