@@ -16,7 +16,7 @@ from numpy import ndarray
 
 from composer.cadence_notes import Closing, closing_of, fix_closing
 from composer.candidates import Passage, costs, flaws
-from composer.conditions import ATTACK, FIELD, FREE, THEME, Conditions
+from composer.conditions import ATTACK, FIELD, FREE, HOLD, THEME, Conditions
 from composer.given import Given
 from composer.grammar_masks import Rules
 from composer.realise import realise
@@ -169,6 +169,15 @@ class BiaxialComposer:
         return self._steppers[pitches, items]
 
 
+def _range(ensemble: str, given: Given | None) -> tuple[int, int]:
+    """The ensemble's range, wide enough for all notes that are given."""
+    low, high = RANGES[ensemble]
+    if given is None or not (given.fixed >= HOLD).any():
+        return low, high
+    columns = np.flatnonzero((given.fixed >= HOLD).any(axis=0))
+    return min(low, LOWEST_PITCH + int(columns[0])), max(high, LOWEST_PITCH + int(columns[-1]))
+
+
 @dataclass(eq=False)
 class _Draft:
     """What the candidates wrote of a stretch, each after the same past."""
@@ -199,7 +208,7 @@ class _Writing:
         )
         self.told = self.teller.told
         self.drawn = Drawn.silent(self.teller.steps)
-        self.range = RANGES[plan.ensemble]
+        self.range = _range(plan.ensemble, given)
         plain = self.config.told == "nothing"
         self.rules = Rules() if plain else RULES[plan.ensemble]
         self.choir = plan.ensemble == "satb" and not plain

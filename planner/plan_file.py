@@ -18,11 +18,13 @@ from music.plan import BarTexture, Chord, Plan, PlanNote, Section
 from music.plan_json import read_plan
 from music.score import Direction, KeyChange, MeterChange, Note, Part, Score, regular_bars
 from music.time import DIVS_PER_QUARTER, Meter
+from planner.dice import Dice
 from planner.forms import MIN_SECTION_BARS
 from planner.harmonise import harmonise
 from planner.interface import Planner, PlanRequest
 from planner.request import known_meter, parse_request, read_form
 from planner.styles import STYLE_OF_ENSEMBLE
+from planner.textures import with_textures
 
 WISHES = ("form", "key", "meter", "bars", "tempo", "style", "ensemble", "theme", "title")
 THEME_BARS = 4
@@ -186,7 +188,8 @@ def plan_of_melody(planner: Planner, request: PlanRequest, path: str, *, seed: i
     bounds = [0]
     for phrase in (p for s in heard.sections for p in s.phrases):
         bounds.append(bounds[-1] + phrase.bars)
-    return harmonise(plan, passage.line.notes, bounds, _typed_cadences(request.form))
+    plan = harmonise(plan, passage.line.notes, bounds, _typed_cadences(request.form))
+    return with_textures(plan, Dice(seed), line=passage.line.notes)
 
 
 def _typed_cadences(form: str | None) -> list[str | None] | None:

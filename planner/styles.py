@@ -30,7 +30,8 @@ class Style:
 
 
 def _piano(meters: dict[str, float], tempo: tuple[float, float], *, alberti: float, minor: float) -> Style:
-    return Style("piano", meters, tempo, {"melody_accompaniment": 3.0, "alberti": alberti, "free": 0.5}, 1, minor)  # 1.3 to 2 chords a bar in the pieces
+    textures = {"melody_accompaniment": 3.0, "alberti": alberti, "free": 0.5}
+    return Style("piano", meters, tempo, textures, 1, minor)  # the pieces have 1.3 to 2 chords a bar
 
 
 _QUARTET_METERS = {"4/4": 4.0, "3/4": 3.0, "2/4": 2.5, "6/8": 1.0}

@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from composer.sampling import SHIPPED, BiaxialComposer, SamplingConfig
+from composer.conditions import ATTACK
+from composer.given import Given
+from composer.roll import PITCHES
+from composer.sampling import RANGES, SHIPPED, BiaxialComposer, SamplingConfig, _range
 from music.analysis.similarity import passage_similarity
 from music.errors import RequestError, WeightsError
 from music.time import Meter
@@ -95,3 +98,10 @@ def test_the_card_says_what_a_user_must_know() -> None:
     assert about["features"]["local"]["previous_play"] == 25
     size = SHIPPED.stat().st_size
     assert size < 40_000_000
+
+
+def test_given_notes_beyond_the_range_reach_the_network() -> None:
+    fixed = np.zeros((8, PITCHES), dtype=np.int8)
+    assert _range("satb", None) == _range("satb", Given(fixed, 4)) == RANGES["satb"]
+    fixed[3, 88 - 1] = ATTACK
+    assert _range("satb", Given(fixed, 4)) == (RANGES["satb"][0], 108)
