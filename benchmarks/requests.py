@@ -81,11 +81,7 @@ PLAYERS = (
     ("", "", "piano"),
     ("satb", "", "satb"),
     ("piano", "", "piano"),
-    *(
-        ("", style, made.ensemble)
-        for style, made in STYLES.items()
-        if style not in ("bach_chorale", "schumann_quartet")
-    ),
+    *(("", style, made.ensemble) for style, made in STYLES.items()),
 )
 PARTS = {"piano": 1, "satb": 4, "quartet": 4}
 
@@ -154,7 +150,7 @@ def wishes(count: int = 200, seed: int = 1, most_bars: int = 128) -> tuple[Asked
     for i in range(count):
         # Steps that share no factor with the lengths of the lists, so that every form meets every key and meter.
         form, key = order[i % len(order)], ALL_KEYS[(i * 7 + i // 24) % 24]
-        meter, player = METERS[(i + i // len(order)) % 4], PLAYERS[(i * 8 + i // len(PLAYERS)) % len(PLAYERS)]
+        meter, player = METERS[(i + i // len(order)) % 4], PLAYERS[(i * 3 + i // 10) % len(PLAYERS)]
         found.append(
             _typed(key, meter, player, rng) if form == "typed" else _named(form, key, meter, player, rng, most_bars)
         )
