@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from music.score import Score
 from planner.grammar import GrammarPlanner
 from planner.request import parse_request
 
+ROOT = Path(__file__).resolve().parent.parent
 # Forms with bars that give a return its model's length, and ways of writing, in turn: five and three have no common
 # divisor, so that fifteen pieces meet every pair.
 FORMS = (("ternary", 24), ("rondo", 20), ("binary", 16), ("rounded_binary", 24), ("AABA", 16))
@@ -119,7 +121,14 @@ def fingerprint(kind: str, settings: Mapping[str, Any], weights: str | None) -> 
     from composer.sampling import SHIPPED
 
     sha = "" if kind == "markov" else hashlib.sha256(Path(weights or SHIPPED).read_bytes()).hexdigest()
-    return {"kind": kind, "settings": dict(settings), "weights": sha}
+    return {"kind": kind, "settings": dict(settings), "weights": sha, "code": code_sha256()}
+
+
+@cache
+def code_sha256() -> str:
+    """Hash of the code that plans and composes."""
+    files = sorted(file for room in ("composer", "planner", "music") for file in (ROOT / room).rglob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 class Store:

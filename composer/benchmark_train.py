@@ -30,7 +30,7 @@ from music.errors import RequestError
 from training.run import RunConfig, fit
 from training.weights import save_weights
 
-LICENCE = "private evaluation set; not redistributed"
+LICENCE = "MIT for these weights; the set that they saw is for private evaluation and is not redistributed"
 VALID_STEPS = 256  # of a piece while training; the final figure is over whole pieces
 
 

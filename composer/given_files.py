@@ -64,9 +64,11 @@ def read_given(plan: Plan, settings: Mapping[str, Any]) -> Given | None:
     """What the settings give in advance, on the plan's clock; None for nothing. Errors as in `compose_given`."""
     if settings.get("melody") is not None:
         passage = read_passage(settings["melody"], meter=plan.meter)
+        _check_plan_file(passage, plan, settings, "melody")
         return melody_given(passage.line.notes, plan, settings["melody"])
     if settings.get("opening") is not None:
         passage = read_passage(settings["opening"], meter=plan.meter)
+        _check_plan_file(passage, plan, settings, "opening")
         return opening_given(passage.notes, plan, settings["opening"])
     if settings.get("bars_to_fill") is None and settings.get("redo") is None:
         return None
@@ -74,6 +76,20 @@ def read_given(plan: Plan, settings: Mapping[str, Any]) -> Given | None:
     if source is None:
         raise RequestError("bars_to_fill= and redo= need score_file=FILE.musicxml or FILE.mid")
     return filled_given(read_score(Path(source)), plan, free, source)
+
+
+def _check_plan_file(passage: Passage, plan: Plan, settings: Mapping[str, Any], key: str) -> None:
+    """A plan from a file must fit the notes that are given with it; a plan that was made for them does."""
+    file = settings.get("plan_file")
+    if file is None:
+        return
+    here, there = f"{key}={settings[key]}", f"plan_file={file}"
+    if passage.named and passage.meter != plan.meter:
+        raise RequestError(f"{here} is in {passage.meter}, {there} in {plan.meter}")
+    if passage.signature is not None and passage.signature.fifths != plan.key.fifths:
+        raise RequestError(f"{here} has the signature of {passage.signature}, {there} is in {plan.key}")
+    if passage.bars > plan.bars or (key == "melody" and passage.bars != plan.bars):
+        raise RequestError(f"{here} has {passage.bars} bars, {there} {plan.bars}")
 
 
 def _free_bars(plan: Plan, settings: Mapping[str, Any]) -> frozenset[int]:
@@ -127,7 +143,7 @@ def _shifted(notes: Iterable[PlanNote], shift_div: int) -> list[tuple[int, int, 
         rows[key] = max(rows.get(key, 0), key[1] + note.duration_div)
     ordered = sorted(rows.items())
     kept = []
-    for ((pitch, onset), end), following in zip(ordered, [*ordered[1:], None], strict=True):
+    for ((pitch, onset), end), following in zip(ordered, [*ordered[1:], None][: len(ordered)], strict=True):
         if following is not None and following[0][0] == pitch:
             end = min(end, following[0][1])
         kept.append((onset, end, pitch))

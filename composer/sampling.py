@@ -74,8 +74,8 @@ class SamplingConfig:
     """
 
     temperature: float = 1.0
-    least: float = 0.02
-    density_push: float = 2.0
+    least: float = 0.005
+    density_push: float = 0.0
     fix_themes: bool = True
     returns: bool = True
     candidates: int = 8

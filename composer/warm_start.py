@@ -40,7 +40,8 @@ def _matched(
         if name == "style":
             column = {style: columns[:, i] for i, style in enumerate(old_styles)}
             # A style that was never met begins as the mean of those that were.
-            parts.append(torch.stack([column.get(s, columns.mean(dim=1)) for s in new_styles], dim=1))
+            unmet = columns.mean(dim=1) if known else old.new_zeros(old.shape[0])
+            parts.append(torch.stack([column.get(s, unmet) for s in new_styles], dim=1))
         else:
             parts.append(columns if known == width else old.new_zeros(old.shape[0], width))
     return torch.cat(parts, dim=1)

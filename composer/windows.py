@@ -79,8 +79,8 @@ def _rows(array: ndarray, first: int, count: int) -> ndarray:
 
 
 def _context_rows(context: ndarray, first: int, count: int) -> ndarray:
-    # Beyond the end the last row is repeated: those steps are not scored, but the columns must stay valid.
-    return context[np.minimum(np.arange(first, first + count), len(context) - 1)]
+    # Beyond either end the last row is repeated: those steps are not scored, but the columns must stay valid.
+    return context[np.clip(np.arange(first, first + count), 0, len(context) - 1)]
 
 
 def _bar_span(example: Example, first: int, last: int) -> tuple[int, int]:

@@ -11,6 +11,7 @@ import errno
 import math
 import os
 import re
+import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -167,6 +168,7 @@ def one_line_errors() -> Iterator[None]:
         message = explain(error)
         if message is None:
             raise
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not break off the clearing away
         print(f"ritornello: {message}", file=sys.stderr)
         sys.exit(130 if isinstance(error, KeyboardInterrupt) else 2)
 
@@ -237,7 +239,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         raise RequestError(f"unknown task {str(task)!r}" + suggest(str(task), names))
     if task == "generate" and settings["weights"] is not None and "weights" not in settings["composer"]:
         raise RequestError(f"weights={settings['weights']} is of no use to a composer without a network")
-    if task == "generate":
+    if task in ("generate", "plan"):
         _check_given(settings)
     if settings["synth"] == "fluidsynth" and not settings["soundfont"]:
         raise RequestError("synth=fluidsynth needs soundfont=FILE.sf2")

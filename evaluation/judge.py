@@ -22,7 +22,6 @@ from scipy.stats import rankdata
 from evaluation.windows import feature_names, piece_windows
 from music.errors import RequestError
 from music.score import Score
-from music.time import DIVS_PER_QUARTER
 
 HIDDEN = 12
 DECAY = 0.02
@@ -38,7 +37,7 @@ class JudgedPiece:
 
     Args:
         windows: its features, `evaluation.windows.piece_windows`.
-        kind: pieces of one kind (ensemble and length of a bar) are compared with each other only.
+        kind: pieces of one kind (ensemble and meter) are compared with each other only.
         ours: False for people's.
     """
 
@@ -48,9 +47,8 @@ class JudgedPiece:
 
 
 def judged_piece(score: Score, ensemble: str, *, ours: bool) -> JudgedPiece:
-    """A score before the judge; its kind is its ensemble and the length of its first bar's meter in quarters."""
-    quarters = score.meters[0].meter.bar_div / DIVS_PER_QUARTER
-    return JudgedPiece(piece_windows(score, most=3 * MOST_WINDOWS), f"{ensemble} {quarters:g}", ours)
+    """A score before the judge; its kind is its ensemble and its first bar's meter."""
+    return JudgedPiece(piece_windows(score, most=3 * MOST_WINDOWS), f"{ensemble} {score.meters[0].meter}", ours)
 
 
 @dataclass(frozen=True)

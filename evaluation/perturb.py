@@ -2,7 +2,8 @@
 
 A composer that varies its returns has to beat whoever would just shake a copy: the varied bars must still be in tune
 with themselves and with the planned chords. The baseline is given every advantage: the composer's own first statements,
-the same altered bars, and no more change to a bar than the composer made.
+the same altered bars, and about as much change to a bar as the composer made: it
+is shaken until it is no liker its model than the composer's bar is.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from composer.reference_draw import _of_degree, _spoil, draw_reference
 from composer.roll import PITCHES
 from composer.warm_start import load_network
 from composer.widen import can_widen, widened
-from composer.windows import WindowConfig, draw_window, planned_window
+from composer.windows import WindowConfig, _context_rows, draw_window, planned_window
 from music.errors import WeightsError
 from tests.composer_cases import SMALL, STYLES, made_example, made_frames, small_network
 from training.weights import save_weights
@@ -216,3 +216,11 @@ def test_small_styles_are_drawn_oftener_than_there_is_of_them() -> None:
     assert alike[:3] == pytest.approx(0.5 * lengths[:3] / lengths[:3].sum())
     favoured = piece_chances(pieces, balance=0.0, favour={"haydn_quartet": 3.0}, styles=STYLES)
     assert favoured[3] == pytest.approx(0.75)
+
+
+def test_a_window_never_wraps_round_to_the_end_of_its_piece() -> None:
+    """What is told a bar too early at the beginning is the beginning, not the close."""
+    example = made_example(0)
+    rows = _context_rows(example.context, -5, 8)
+    assert (rows[:5] == example.context[0]).all()
+    assert (rows[5:] == example.context[:3]).all()

@@ -30,6 +30,7 @@ from music.musicxml import write_musicxml
 from music.passage import file_hashes, read_passage
 from music.pitch import Key
 from music.plan import Plan, PlanNote
+from music.plan_json import write_plan
 from music.score import KeyChange, MeterChange, Note, Part, Score, regular_bars, sort_notes
 from music.time import DIVS_PER_QUARTER, Meter
 from planner.grammar import GrammarPlanner
@@ -390,3 +391,19 @@ def test_the_roll_of_what_was_given_is_what_was_given() -> None:
     roll = roll_of_score(score, given.grid)
     assert np.array_equal(given.fixed >= HOLD, roll.play)
     assert np.array_equal(given.fixed == ATTACK, roll.articulate)
+
+
+def test_a_piece_may_be_written_anew_from_end_to_end(tmp_path: Path, composer: Noisy) -> None:
+    plan, score = made_score()
+    file, plan_file = saved(score, tmp_path / "s.musicxml"), tmp_path / "plan.json"
+    write_plan(plan, plan_file)
+    settings = {"plan_file": str(plan_file), "score_file": file, "bars_to_fill": f"1-{plan.bars}"}
+    assert compose_given(composer, plan, seed=1, settings=settings).notes
+
+
+def test_a_plan_of_a_file_must_fit_the_melody(tmp_path: Path, tune: str, composer: Noisy) -> None:
+    plan = GrammarPlanner().plan(parse_request(form="AB", meter="2/4", key="F", bars=12), seed=1)
+    write_plan(plan, tmp_path / "plan.json")
+    settings = {"plan_file": str(tmp_path / "plan.json"), "melody": tune}
+    with pytest.raises(RequestError, match=r"melody=.* plan_file="):
+        compose_given(composer, plan, seed=1, settings=settings)

@@ -119,7 +119,7 @@ def test_the_judge_takes_as_many_windows_of_each_side_and_kind() -> None:
 def test_chorales_of_chance_are_known_to_the_judge() -> None:
     walks = [judged_piece(random_score(seed), "satb", ours=True) for seed in range(6)]
     people = [judged_piece(made_score(chords_at(0, CADENCE * 3, shift=s), 6), "satb", ours=False) for s in range(6)]
-    assert walks[0].kind == "satb 4"
+    assert walks[0].kind == "satb 4/4"
     assert judge([*walks, *people]).auc > 0.95
 
 
