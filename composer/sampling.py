@@ -74,7 +74,7 @@ class SamplingConfig:
     """
 
     temperature: float = 1.0
-    least: float = 0.005
+    least: float = 0.02
     density_push: float = 0.0
     fix_themes: bool = True
     returns: bool = True
