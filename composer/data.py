@@ -37,7 +37,7 @@ def piece_chances(
     chances = lengths.copy()
     for index in np.unique(style):
         here = style == index
-        name = styles[index] if 0 <= index < len(styles) else ""
+        name = str(styles[int(index)]) if 0 <= index < len(styles) else ""
         chances[here] *= lengths[here].sum() ** (balance - 1) * (favour or {}).get(name, 1.0)
     return chances / chances.sum()
 

@@ -26,7 +26,7 @@ from composer.roll import GRIDS, LOWEST_PITCH, PITCHES, Roll, roll_of_score, ste
 from music.analysis.bars import plan_bars
 from music.errors import FileError, PlanError, RequestError
 from music.files import read_score
-from music.passage import read_passage
+from music.passage import Passage, read_passage
 from music.plan import Plan, PlanNote
 from music.score import Note, Score, sort_notes
 

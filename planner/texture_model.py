@@ -242,9 +242,9 @@ def _smooth(counts: np.ndarray, own: np.ndarray | None, coarser: tuple[tuple[int
     found = _lean(counts.sum(axis=tuple(range(counts.ndim - 1)), keepdims=True), even, 1.0)
     for axes in (*coarser, ()):
         found = _lean(counts.sum(axis=axes, keepdims=True), found)
-    for axes in (*coarser, ()) if own is not None else ():
-        mine = own.sum(axis=axes, keepdims=True)
-        found = _lean(mine, found)
+    if own is not None:
+        for axes in (*coarser, ()):
+            found = _lean(own.sum(axis=axes, keepdims=True), found)
     return np.broadcast_to(found, counts.shape)
 
 
