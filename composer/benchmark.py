@@ -30,9 +30,10 @@ from composer.conditions import CONTEXT_FIELDS, FIELD, LOOK_AHEAD, NO_REFERENCE,
 from composer.features import Frames, feature_names
 from composer.network import BiaxialNetwork, NetworkConfig, State
 from composer.roll import LOWEST_PITCH, PITCHES
+from composer.warm_start import load_network as load_matched
 from composer.windows import Window, collate
 from music.errors import FileError, RequestError, WeightsError
-from training.weights import fit_weights, load_weights
+from training.weights import load_weights
 
 SPLITS = ("train", "valid", "test")
 KIND = "composer/benchmark"
@@ -235,18 +236,18 @@ def load_network(path: Path) -> tuple[BiaxialNetwork, dict[str, Any]]:
     """A network and its JSON, ready to score.
 
     Raises:
-        WeightsError: missing, damaged, or no network of the composer's with the features of this code.
+        WeightsError: missing, damaged, or no network of the composer's, or one with features that this code does not
+            compute. Features that the file does not know count for nothing.
     """
-    tensors, about = load_weights(path)
+    _, about = load_weights(path)
     try:
-        config = NetworkConfig.from_dict(about["network"])
-        network = BiaxialNetwork(config)
-        known = about["features"] == feature_names(len(config.styles))
+        today = feature_names(len(NetworkConfig.from_dict(about["network"]).styles))
+        known = all(today[part].get(name) == width for part in today for name, width in about["features"][part].items())
     except (KeyError, TypeError, AttributeError, RuntimeError):
         raise WeightsError(path.with_suffix(".json"), "does not describe a network of the composer") from None
     if not known:
         raise WeightsError(path.with_suffix(".json"), "lists other features than this code computes")
-    fit_weights(path, network, tensors)
+    network, about = load_matched(path)
     return network.eval(), about
 
 
