@@ -13,6 +13,7 @@ from music.plan import Plan
 from music.plan_json import plan_from_json, plan_to_json
 
 FIELDS = ("sections", "phrases", "cadences", "keys", "chords", "themes", "textures", "dynamics")
+PARTS = (*FIELDS, "meter", "tempo", "home")
 MAX_LINE_BYTES = 64 * 2**20
 
 
@@ -36,54 +37,63 @@ class Origin:
 
 @dataclass(frozen=True)
 class MarkedPlan:
-    """A plan, and which of its parts are annotated; what is not was inferred from the notes.
+    """A plan, and which of its parts are annotated; what is neither so nor missing was inferred from the notes.
 
     Args:
         annotated: of `FIELDS`. Sections are where they begin at an analyst's labels, the score's own marks or repeats;
             phrases where they end at fermatas; dynamics where the score has any; textures always, being counted.
+        missing: of `PARTS`: what neither the source nor an analysis says, so that what stands in the plan there only
+            fills the place. "textures" are a section's density and register too, "home" is the plan's key, "keys"
+            are the sections'.
 
     Raises:
-        PlanError: a name that is not in `FIELDS`.
+        PlanError: a name that is not in `FIELDS` or `PARTS`, or one that is both annotated and missing.
     """
 
     plan: Plan
     annotated: frozenset[str]
     origin: Origin = field(default_factory=Origin)
+    missing: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        unknown = sorted(self.annotated - set(FIELDS))
-        if unknown:
-            raise PlanError(f"a plan has no part {unknown[0]!r} to annotate; there are {', '.join(FIELDS)}")
+        for unknown in sorted(self.annotated - set(FIELDS)):
+            raise PlanError(f"a plan has no part {unknown!r} to annotate; there are {', '.join(FIELDS)}")
+        for unknown in sorted(self.missing - set(PARTS)):
+            raise PlanError(f"a plan has no part {unknown!r} to be missing; there are {', '.join(PARTS)}")
+        for both in sorted(self.missing & self.annotated):
+            raise PlanError(f"a plan's {both} are said to be annotated and missing")
 
     @property
     def inferred(self) -> frozenset[str]:
-        """The other parts."""
-        return frozenset(FIELDS) - self.annotated
+        """Those of `FIELDS` that are neither annotated nor missing."""
+        return frozenset(FIELDS) - self.annotated - self.missing
 
     def to_json(self) -> dict[str, Any]:
         """Plain builtins; equal plans give equal objects in the same order."""
         annotated = [name for name in FIELDS if name in self.annotated]
-        return {**asdict(self.origin), "annotated": annotated, "plan": plan_to_json(self.plan)}
+        missing = [name for name in PARTS if name in self.missing]
+        return {**asdict(self.origin), "annotated": annotated, "missing": missing, "plan": plan_to_json(self.plan)}
 
     @classmethod
     def from_json(cls, data: object, where: str = "plan") -> MarkedPlan:
-        """Inverse of `to_json`.
+        """Inverse of `to_json`; "missing" may be left out.
 
         Raises:
             PlanError: missing, unknown or mistyped fields.
         """
         names = [f.name for f in fields(Origin)]
-        if not isinstance(data, dict) or set(data) != {*names, "annotated", "plan"}:
+        if not isinstance(data, dict) or set(data) | {"missing"} != {*names, "annotated", "missing", "plan"}:
             raise PlanError(f"{where} is not an object with {', '.join(names)}, annotated and plan")
         if not all(isinstance(data[name], str) for name in names):
             raise PlanError(f"{where}: one of {', '.join(names)} is not a text")
-        annotated = data["annotated"]
-        if not isinstance(annotated, list) or not all(isinstance(name, str) for name in annotated):
-            raise PlanError(f"{where}: annotated is not a list of texts")
+        annotated, missing = data["annotated"], data.get("missing", [])
+        for word, parts in (("annotated", annotated), ("missing", missing)):
+            if not isinstance(parts, list) or not all(isinstance(name, str) for name in parts):
+                raise PlanError(f"{where}: {word} is not a list of texts")
         origin = Origin(**{name: data[name] for name in names})
         plan = plan_from_json(data["plan"], f"{where} plan")
         try:
-            return cls(plan, frozenset(annotated), origin)
+            return cls(plan, frozenset(annotated), origin, frozenset(missing))
         except PlanError as error:
             raise PlanError(f"{where} {error}") from None
 
