@@ -1,16 +1,17 @@
 """What a planner must keep: a request, read and checked, as allowed values for each part of a plan.
 
-None is always "not asked for". A named form's promises (docs/forms.md) are wishes like others: its letters, the keys and
-cadences that its sections may have.
+None is always "not asked for". A named form's promises (docs/forms.md) are wishes like others: its letters, the keys
+and cadences that its sections may have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
+from music.harmony import figure, parse_figure
 from music.pitch import Key
-from music.plan import Chord, Phrase, Theme
+from music.plan import CADENCES, BarTexture, Chord, Phrase, Theme
 from music.time import Meter
 
 
@@ -27,6 +28,12 @@ class SectionWish:
         chords: fixed ones, in order, onsets in divisions from the section's start; gaps between them are open.
         variation, density, register, texture, dynamic, tempo_scale: as in `music.plan.Section`.
         theme: letter of the theme that is heard.
+        key_of_model: it stands in the key of the section that it returns to (the first of its label, else of its
+            letter); `keys` then says what that may be.
+        bars_at_least: what chords or a theme that are fixed need.
+        figures: chords as Roman numerals in the section's own key, a tuple for each bar from the first on; an empty
+            one leaves its bar open. `fixed_chords` makes chords of them once key and meter are settled.
+        textures: of all its bars.
     """
 
     label: str | None = None
@@ -42,6 +49,10 @@ class SectionWish:
     dynamic: str | None = None
     tempo_scale: float | None = None
     theme: str | None = None
+    key_of_model: bool = False
+    bars_at_least: int = 0
+    figures: tuple[tuple[str, ...], ...] = ()
+    textures: tuple[BarTexture, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,13 +62,15 @@ class Wishes:
     Args:
         style, ensemble: always settled.
         key: home.
+        homes: where `key` is None, the keys that home may have under the other wishes.
         meters: meters that it may have.
         tempo: lowest and highest quarters a minute.
         pickup_div: upbeat.
         bars: full bars in all.
         form: name for the title ("Rondo"), None where the letters give none.
         title: for the score.
-        sections: home key -> what is asked of each section; None: number and letters are open too.
+        sections: home key -> what is asked of each section; None: number and letters are open too. Keys stand as they
+            are to be spelled.
         themes: given themes, by letter, each in the key that it is to be heard in first or in its own.
     """
 
@@ -72,3 +85,81 @@ class Wishes:
     title: str | None = None
     sections: Callable[[Key], tuple[SectionWish, ...]] | None = None
     themes: tuple[Theme, ...] = ()
+    homes: frozenset[Key] | None = None
+
+
+def bar_shares(meter: Meter, count: int) -> list[int] | None:
+    """Lengths in divisions of so many chords in one bar, on its beats and as equal as they allow, longer ones first.
+
+    None where the bar has fewer beats.
+    """
+    each, more = divmod(meter.beats, count)
+    return [meter.beat_div * (each + (i < more)) for i in range(count)] if each else None
+
+
+def fixed_chords(wish: SectionWish, key: Key, meter: Meter) -> tuple[Chord, ...]:
+    """The chords that are fixed in a section of this key and meter, in order; gaps between them are open.
+
+    Raises:
+        ValueError: a figure that is none, or more chords in a bar than it has beats.
+    """
+    found = [replace(c, figure=figure(c.root, c.quality, c.bass, key)) for c in wish.chords]
+    for bar, names in enumerate(wish.figures):
+        if not names:
+            continue
+        lengths = bar_shares(meter, len(names))
+        if lengths is None:
+            raise ValueError(f"{len(names)} chords do not fit a bar of {meter}, which has {meter.beats} beats")
+        onset = bar * meter.bar_div
+        for name, length in zip(names, lengths, strict=True):
+            root, quality, bass = parse_figure(name, key)
+            found.append(Chord(onset, length, root, quality, bass, figure(root, quality, bass, key)))
+            onset += length
+    return tuple(sorted(found, key=lambda chord: chord.onset_div))
+
+
+def cadences_at(chords: Sequence[Chord], end_div: int, key: Key, meter: Meter) -> frozenset[str | None]:
+    """The cadences that a phrase may have which ends at `end_div` of a section with these chords fixed.
+
+    What a cadence is stands in docs/forms.md: PAC from V to I in root position, IAC with one of them inverted or from
+    the leading-tone chord, HC on V, DC from V to the sixth degree. Equal chords in a row count as one.
+    """
+    line = [c for c in chords if c.onset_div < end_div]
+    last = line.pop() if line and line[-1].onset_div + line[-1].duration_div >= end_div else None
+    if last is not None and last.onset_div + last.duration_div > end_div:
+        return frozenset((None,))  # it sounds on over the phrase's end
+    start = end_div
+    if last is not None:
+        start = last.onset_div
+        while line and _is_same(line[-1], last) and line[-1].onset_div + line[-1].duration_div == start:
+            start = line.pop().onset_div
+    gap = start - (line[-1].onset_div + line[-1].duration_div if line else 0)
+    if last is not None and gap == 0 and not line:
+        return frozenset((None,))  # a section's first chord closes nothing
+    # What is open before the last chord holds the dominant; if the last chord is open too, both must find a place.
+    is_open = gap > 0 if last is not None else gap >= 2 * meter.beat_div
+    left = None if is_open or not line else line[-1]
+    return frozenset((None, *(name for name in CADENCES if _closes(name, left, last, key))))
+
+
+def _is_same(one: Chord, other: Chord) -> bool:
+    return (one.root, one.quality, one.bass) == (other.root, other.quality, other.bass)
+
+
+def _closes(cadence: str, left: Chord | None, last: Chord | None, key: Key) -> bool:
+    """Whether two chords may be a cadence's; None for one that is still open."""
+    tonic, dominant = key.pc, (key.pc + 7) % 12
+    triad = "min" if key.minor else "maj"
+    rooted = left is None or (left.root == dominant == left.bass and left.quality in ("maj", "7"))
+    leads = left is None or (left.root == dominant and left.quality in ("maj", "7")) or left.root == key.leading_tone
+    at_home = last is None or (last.root == tonic and last.quality == triad)
+    if cadence == "PAC":
+        return rooted and at_home and (last is None or last.bass == tonic)
+    if cadence == "IAC":
+        both_rooted = left is not None and rooted and last is not None and last.bass == tonic
+        return leads and at_home and not both_rooted
+    if cadence == "HC":
+        return last is None or (last.root == dominant == last.bass and last.quality == "maj")
+    sixth = (tonic + (8 if key.minor else 9)) % 12
+    quality = "maj" if key.minor else "min"
+    return rooted and (last is None or (last.root == sixth == last.bass and last.quality == quality))
