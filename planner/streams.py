@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Int16
@@ -74,6 +74,7 @@ class Stream:
         return self.starts[-1]
 
 
+@runtime_checkable
 class Walker(Protocol):
     """Leads through a stream, from token to token.
 

@@ -41,22 +41,24 @@ def fit(
     frames_per_batch: int,
     logger: Logger | bool = False,
     resume: bool = True,
+    monitor: str = MONITOR,
 ) -> tuple[Path, dict[str, float]]:
     """Trains, going on from `out`/last.ckpt where there is one.
 
     Args:
-        module: has optimisers and logs `valid/nats_per_frame`.
+        module: has optimisers and logs `monitor`.
         data: gives fresh batches for each epoch.
         out: folder of the checkpoints.
         config: length and hardware.
         frames_per_batch: for the throughput.
         logger: Lightning's; False for none.
         resume: False starts anew.
+        monitor: the logged figure by which the best checkpoint is kept; the least is the best.
 
     Returns:
         The checkpoint with the best figure on the valid split, and the last logged figures.
     """
-    best = ModelCheckpoint(dirpath=out, filename="best", monitor=MONITOR, mode="min", enable_version_counter=False)
+    best = ModelCheckpoint(dirpath=out, filename="best", monitor=monitor, mode="min", enable_version_counter=False)
     # One of its own: ModelCheckpoint's save_last follows the best one, and a run that gets no better for an hour would
     # be resumed an hour back.
     last = ModelCheckpoint(dirpath=out, filename="last", monitor=None, save_top_k=1, enable_version_counter=False)

@@ -1,14 +1,9 @@
-"""Weight files: tensors in safetensors, everything else in a JSON beside them.
-
-The JSON holds the sha256 of the tensors' file, so that a damaged, swapped or half-copied pair is found when it is
-loaded and not heard in the music. Nothing in either file can run code.
-"""
+"""Weights of a torch module, to and from files (`training.weight_files`)."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +13,9 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from music.errors import WeightsError
+from training.weight_files import FORMAT, load_about, load_checked, write_file
 
-FORMAT = 1
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise WeightsError(path, f"cannot be written ({error.strerror})") from error
+__all__ = ["fit_weights", "load_about", "load_weights", "save_weights"]
 
 
 def save_weights(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
@@ -47,33 +33,8 @@ def save_weights(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) 
     path.parent.mkdir(parents=True, exist_ok=True)
     data = save({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
     about = {"format": FORMAT, "sha256": hashlib.sha256(data).hexdigest(), **about}
-    _write(path, data)
-    _write(path.with_suffix(".json"), (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise WeightsError(path, "is missing; train it, or name another file with weights=FILE") from None
-    except OSError as error:
-        raise WeightsError(path, f"cannot be read ({error.strerror})") from error
-
-
-def load_about(path: Path) -> dict[str, Any]:
-    """The JSON of a pair.
-
-    Raises:
-        WeightsError: missing, not JSON, or of another format.
-    """
-    path = path.with_suffix(".json")
-    try:
-        about = json.loads(_read(path))
-    except ValueError:
-        raise WeightsError(path, "is not JSON") from None
-    if not isinstance(about, dict) or about.get("format") != FORMAT or not isinstance(about.get("sha256"), str):
-        raise WeightsError(path, f"does not describe weights of format {FORMAT}")
-    return about
+    write_file(path, data)
+    write_file(path.with_suffix(".json"), (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -82,15 +43,11 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         WeightsError: either file is missing or damaged, or they do not belong together.
     """
-    path = path.with_suffix(".safetensors")
-    about = load_about(path)
-    data = _read(path)
-    if hashlib.sha256(data).hexdigest() != about["sha256"]:
-        raise WeightsError(path, "is damaged or not the file that its JSON describes (checksums differ)")
+    data, about = load_checked(path)
     try:
         return load(data), about
     except SafetensorError as error:
-        raise WeightsError(path, f"is not a safetensors file ({error})") from error
+        raise WeightsError(path.with_suffix(".safetensors"), f"is not a safetensors file ({error})") from error
 
 
 def fit_weights(path: Path, module: torch.nn.Module, tensors: dict[str, Tensor]) -> None:

@@ -1,0 +1,60 @@
+"""The planner's LightningModule: one stream's network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from planner.network import Batch, StreamNetwork
+from planner.network_config import StreamConfig
+from training.schedule import warmup_stable_decay
+
+
+class StreamModule(pl.LightningModule):
+    """Trains a `StreamNetwork` on nats a token.
+
+    Args:
+        network: builtins of `StreamConfig` (a dataclass in a checkpoint makes it unreadable without this code).
+        optimiser: `rate`, `weight_decay`, and `warmup`, `decay`, `total` in steps, see `training.schedule`.
+    """
+
+    def __init__(self, network: dict[str, Any], optimiser: dict[str, Any]) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.network = StreamNetwork(StreamConfig.from_dict(network))
+        self.optimiser = optimiser
+
+    def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
+        """Mean nats of the tokens that are known; `walks` in the batch are the process' share."""
+        nats, known = self.network.nats(batch).sum(), batch.known.sum()
+        # Every process divides by the mean number of tokens, so that the gradients' mean is that of the whole batch.
+        loss = nats / self._mean_count(known).clamp(min=1)
+        self.log("train/nats_per_token", nats / known.clamp(min=1), prog_bar=True)
+        return loss
+
+    def _mean_count(self, known: torch.Tensor) -> torch.Tensor:
+        if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+            return known.float()
+        total = known.float().clone()
+        torch.distributed.all_reduce(total)
+        return total / torch.distributed.get_world_size()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Nats a token over those that are known."""
+        count = int(batch.known.sum())
+        nats = self.network.nats(batch).sum() / max(count, 1)
+        self.log("valid/nats_per_token", nats, batch_size=count, prog_bar=True, sync_dist=True)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW; biases are not decayed."""
+        values = self.optimiser
+        matrices = [p for p in self.network.parameters() if p.ndim > 1]
+        vectors = [p for p in self.network.parameters() if p.ndim <= 1]
+        decay = float(values["weight_decay"])
+        groups = [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
+        optimiser = torch.optim.AdamW(groups, lr=float(values["rate"]), betas=(0.9, 0.98))
+        factor = warmup_stable_decay(int(values["warmup"]), int(values["total"]), int(values["decay"]))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
