@@ -197,7 +197,7 @@ def _dynamic(score: Score, start_div: int, end_div: int) -> str | None:
 
 def _phrases(analysis: _Analysis, span: SectionSpan, key: Key) -> tuple[Phrase, ...]:
     bounds = [span.start, *(b for b in analysis.bounds if span.start < b < span.end), span.end]
-    ideas = _ideas(analysis.products, bounds)
+    ideas = phrase_ideas(analysis.products, bounds)
     phrases = []
     for (start, end), idea in zip(pairwise(bounds), ideas, strict=True):
         phrases.append(Phrase(end - start, idea, _cadence(analysis, end) or _cadence(analysis, end, key)))
@@ -213,7 +213,7 @@ def _cadence(analysis: _Analysis, bound: int, key: Key | None = None) -> str | N
     return find_cadence(analysis.score, end, key or local, chords=analysis.harmony.chords)
 
 
-def _ideas(products: BarProducts, bounds: list[int]) -> list[str]:
+def phrase_ideas(products: BarProducts, bounds: list[int]) -> list[str]:
     """Ideas of a section's phrases: a letter for each new one, the same for a literal return, a prime for a varied."""
     spans = list(pairwise(bounds))
     ideas: list[str] = []
