@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from music.pitch import Key
 from music.plan import Plan, Theme
 from music.time import Meter
+
+
+@dataclass(frozen=True)
+class PartWish:
+    """One thing that is asked of some sections.
+
+    Args:
+        where: a label or letter as in "A" or "A'", or the index of a section.
+        name: the field of `planner.wishes.SectionWish`, with "key" and "cadence" for one value of `keys`, `cadences`.
+        value: a key as text (a Roman numeral relative to home, or a name), a cadence or
+            `music.plan_text.NO_CADENCE`, else as in `SectionWish`.
+        said: the wish in the user's words, for errors: "cadences=A:HC".
+    """
+
+    where: str | int
+    name: str
+    value: int | float | str | tuple[Any, ...]
+    said: str
 
 
 @dataclass(frozen=True)
@@ -24,6 +42,10 @@ class PlanRequest:
         ensemble: one of `music.plan.ENSEMBLES`.
         theme: the theme of letter A; gives key, where none is asked for.
         title: for the score; None makes one ("Rondo in G major").
+        pickup_div: upbeat in divisions.
+        parts: what is asked of single sections or letters.
+        themes: of letters, beside `theme`.
+        count: number of sections.
     """
 
     form: str | None = None
@@ -35,6 +57,10 @@ class PlanRequest:
     ensemble: str | None = None
     theme: Theme | None = None
     title: str | None = None
+    pickup_div: int | None = None
+    parts: tuple[PartWish, ...] = ()
+    themes: tuple[Theme, ...] = ()
+    count: int | None = None
 
 
 @runtime_checkable
