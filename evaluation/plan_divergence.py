@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-from evaluation.plans import FAMILIES, MEASURES
+from evaluation.plans import FAMILIES, MEASURES, NEEDS
 from music.errors import RequestError
 from music.plan import Plan
 
@@ -67,6 +67,7 @@ def compare(
     seed: int,
     draws: int = 200,
     measures: Mapping[str, Callable[[Plan], Counter[Hashable]]] = MEASURES,
+    missing: Sequence[frozenset[str]] | None = None,
 ) -> tuple[Divergence, ...]:
     """Measures ours against people's by group and measure.
 
@@ -76,25 +77,39 @@ def compare(
         seed: of the draws.
         draws: splits into halves.
         measures: what is counted.
+        missing: parts that each of people's plans does not tell (`MarkedPlan.missing`); it is left out of the measures
+            that need them.
 
     Raises:
         RequestError: too few of ours, with the style and both numbers.
     """
     found = []
-    for group, members in groups(people).items():
-        chosen = [people[index] for index in members]
-        styles = Counter(plan.style for plan in chosen)
-        pool = [plan for plan in ours if plan.style in styles]
-        have = Counter(plan.style for plan in pool)
-        for style, count in styles.items():
-            if have[style] < count:
-                raise RequestError(f"{have[style]} plans of style {style} are too few to compare with people's {count}")
-        rows = _draws(chosen, pool, np.random.default_rng(seed), draws)
-        for name, measure in measures.items():
+    for name, measure in measures.items():
+        needs = NEEDS.get(name, frozenset())
+        told = [p for i, p in enumerate(people) if missing is None or needs.isdisjoint(missing[i])]
+        for group, members in groups(told).items():
+            chosen = [told[index] for index in members]
+            pool = _pool(chosen, ours)
+            rows = _draws(chosen, pool, np.random.default_rng(seed), draws)
             table = _table([*chosen, *pool], measure)
             if table.sum() > 0:
                 found.append(_measured(group, name, table, rows, np.random.default_rng(seed)))
-    return tuple(found)
+    return tuple(sorted(found, key=lambda d: d.group))
+
+
+def _pool(people: Sequence[Plan], ours: Sequence[Plan]) -> list[Plan]:
+    """Ours in people's styles.
+
+    Raises:
+        RequestError: fewer than people's in one of them.
+    """
+    need = Counter(plan.style for plan in people)
+    pool = [plan for plan in ours if plan.style in need]
+    have = Counter(plan.style for plan in pool)
+    for style, count in need.items():
+        if have[style] < count:
+            raise RequestError(f"{have[style]} plans of style {style} are too few to compare with people's {count}")
+    return pool
 
 
 Rows = tuple[Int[np.ndarray, " half"], Int[np.ndarray, " half"], Int[np.ndarray, " half"]]

@@ -88,6 +88,16 @@ MEASURES: dict[str, Callable[[Plan], Counter[Hashable]]] = {
     "phrase bars": phrase_bars,
     "returns": returns,
 }
+# Parts of `music.analysis.marked_plan.PARTS` that a measure reads: plans that miss one of them are not measured.
+NEEDS: dict[str, frozenset[str]] = {
+    "section count": frozenset({"sections"}),
+    "section bars": frozenset({"sections"}),
+    "key relations": frozenset({"sections", "keys", "home"}),
+    "cadence types": frozenset({"phrases", "cadences"}),
+    "chord bigrams": frozenset({"chords", "keys"}),
+    "phrase bars": frozenset({"phrases"}),
+    "returns": frozenset({"sections"}),
+}
 
 
 def _class(value: int, firsts: Sequence[int]) -> int:

@@ -11,6 +11,7 @@ import pytest
 from evaluation.plan_divergence import bits, compare, groups
 from evaluation.plans import (
     MEASURES,
+    NEEDS,
     at_home,
     cadences_kept,
     distributions,
@@ -194,3 +195,15 @@ def test_ours_have_the_styles_of_people() -> None:
     with pytest.raises(RequestError, match="7 plans of style mozart_piano"):
         compare(people, people[1:], seed=0, draws=2)
     assert {d.group for d in compare(people, people, seed=0, draws=2)} == {"piano"}
+
+
+def test_plans_that_miss_a_part_are_not_measured_by_it() -> None:
+    people = drawn(24, 0)
+    missing = [frozenset({"cadences"}) if i % 3 else frozenset[str]() for i in range(24)]
+    found = {d.measure: d for d in compare(people, drawn(30, 1), seed=0, draws=3, missing=missing)}
+    assert "cadence types" not in found  # 8 are too few
+    assert found["section bars"].plans == 12
+    missing[1:7] = [frozenset[str]()] * 6
+    found = {d.measure: d for d in compare(people, drawn(30, 1), seed=0, draws=3, missing=missing)}
+    assert found["cadence types"].plans == 6
+    assert MEASURES.keys() == NEEDS.keys()
