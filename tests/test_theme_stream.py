@@ -13,18 +13,14 @@ from music.pitch import Key
 from music.plan import Chord, Phrase, Plan, PlanNote, Section, Theme
 from music.time import DIVS_PER_QUARTER, Meter
 from planner.streams import UNKNOWN
+from planner.theme_scene import TO_END, UNIT_DIV, ThemeScene, canonical, scene_of
 from planner.theme_stream import (
     COLUMNS,
     FIELDS,
     STREAM,
-    TO_END,
-    UNIT_DIV,
-    ThemeScene,
     ThemeWalker,
-    canonical,
     decode,
     encode,
-    scene_of,
     symbol_tones,
     values_of,
 )
