@@ -24,11 +24,23 @@ CONFIG_FOLDER = Path(__file__).resolve().parent
 
 PATH_KEYS = frozenset(
     (
-        *("theme", "melody", "opening", "out", "plan_file", "score_file", "soundfont", "cache_dir", "weights"),
+        *(
+            "theme",
+            "melody",
+            "opening",
+            "out",
+            "plan_file",
+            "wishes",
+            "score_file",
+            "soundfont",
+            "cache_dir",
+            "weights",
+        ),
         *("data.path", "benchmark.file"),
     )
 )
 TEXT_KEYS = PATH_KEYS | {"form", "key", "meter", "style", "ensemble", "title", "bars_to_fill", "redo"}
+TEXT_KEYS |= {"section_bars", "keys", "cadences", "dynamics", "chords"}
 # Notes told in advance: one of these at a time; the last two need the score that they are about.
 GIVEN_KEYS = ("melody", "opening", "bars_to_fill", "redo")
 # What `_target_` may name: this project's own packages and the two libraries whose classes a config may choose.
@@ -54,6 +66,7 @@ NUMBERS: dict[str, tuple[float, float]] = {
 }
 # Keys that a task has no use for; to set one and have it ignored would be a surprise.
 _WISHES = ("form", "key", "meter", "bars", "tempo", "style", "ensemble", "theme", "variation")
+_WISHES += ("section_bars", "keys", "cadences", "dynamics", "chords", "wishes")
 IDLE_KEYS = {
     "plan": ("score_file", "bars_to_fill", "redo", "soundfont", "weights"),
     "perform": (*_WISHES, *GIVEN_KEYS, "weights"),

@@ -24,7 +24,7 @@ class PartWish:
 
     where: str | int
     name: str
-    value: int | float | str | tuple[Any, ...]
+    value: Any
     said: str
 
 

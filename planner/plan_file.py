@@ -27,6 +27,7 @@ from planner.styles import STYLE_OF_ENSEMBLE
 from planner.textures import with_textures
 
 WISHES = ("form", "key", "meter", "bars", "tempo", "style", "ensemble", "theme", "title")
+PART_WISHES = ("section_bars", "keys", "cadences", "dynamics", "chords", "wishes")
 THEME_BARS = 4
 # A signature's neighbours on the circle of fifths: what a melody's section may be in.
 _NEAR = 1
@@ -37,15 +38,16 @@ def make_plan(planner: Planner, settings: Mapping[str, Any], *, seed: int) -> Pl
 
     Args:
         planner: asked where no file holds the whole plan.
-        settings: values of `WISHES`, and `plan_file`, `melody`, `opening`, `score_file`, `bars_to_fill`, `redo` and
-            `variation`; None or left out is none asked for.
+        settings: values of `WISHES` and `PART_WISHES`, and `plan_file`, `melody`, `opening`, `score_file`,
+            `bars_to_fill`, `redo` and `variation`; None or left out is none asked for.
         seed: of all chance.
 
     Raises:
         RequestError: a wish that is not understood, or two that contradict each other, both named.
         FileError, MidiError, MusicXmlError, PlanError: a file that cannot be used.
     """
-    request = parse_request(**{wish: settings.get(wish) for wish in WISHES})
+    _refuse_beside_a_file(settings)
+    request = parse_request(**{wish: settings.get(wish) for wish in (*WISHES, *PART_WISHES)})
     melody, opening, plan_file = (settings.get(key) for key in ("melody", "opening", "plan_file"))
     for key, path in (("melody", melody), ("opening", opening)):
         if path is not None and settings.get("theme") is not None:
@@ -62,6 +64,15 @@ def make_plan(planner: Planner, settings: Mapping[str, Any], *, seed: int) -> Pl
         plan = planner.plan(request, seed=seed)
     variation = settings.get("variation")
     return vary(plan, None if variation is None else float(variation))
+
+
+def _refuse_beside_a_file(settings: Mapping[str, Any]) -> None:
+    """Wishes for single sections have no place where a file says what the sections are."""
+    files = [key for key in ("plan_file", "melody", "opening", "bars_to_fill", "redo") if settings.get(key) is not None]
+    for wish in PART_WISHES:
+        if files and settings.get(wish) is not None:
+            file = f"{files[0]}={settings[files[0]]}"
+            raise RequestError(f"{wish}={settings[wish]} contradicts {file}, which says what its sections are")
 
 
 def adjust(plan: Plan, request: PlanRequest, source: str, key: str = "plan_file") -> Plan:
