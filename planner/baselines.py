@@ -5,12 +5,13 @@ values of its own field (so that a chord may look at chords, not at their durati
 with those from less, down to all values alike. An estimate from a context that was met n times, with T different
 values of which c were this one, is
 
-    P = (max(c - d, 0) + (k + d T) P_less) / (n + k)
+    P = (1 - w) (max(c - d, 0) + (k + d T) P_less) / (n + k) + w P_less
 
-with a discount d and a strength k for each field and context, chosen on validation tokens (the form is Teh's, "A
-hierarchical Bayesian language model based on Pitman-Yor processes", 2006; d = 0 is Dirichlet smoothing, k without bound
-leaves the context out). A context may hold the style too. Which contexts serve a field best is chosen on the
-validation tokens as well, so the baseline is as good as two tokens of memory allow.
+with a discount d, a strength k and a weight w for each field and context, chosen on validation tokens (the fraction is
+Teh's, "A hierarchical Bayesian language model based on Pitman-Yor processes", 2006; the weight is for counts that are
+of another source than what is predicted, however many they are; w = 1 leaves the context out). A context may hold the
+style too. Which contexts serve a field best is chosen on the validation tokens as well, so the baseline is as good as
+two tokens of memory allow.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ Styled = tuple[str, Tokens]
 
 DISCOUNTS = (0.0, 0.25, 0.5, 0.75, 0.9)
 STRENGTHS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 25.0, 60.0, 150.0, 500.0)
-NEVER = np.inf  # strength of a context that is left out
+ROUNDS = 2  # of choosing discount and strength, then the weight
+WEIGHTS = (0.0, 0.01, 0.03, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97, 1.0)
 BALANCE = 0.5  # a style's weight when smoothing is chosen: its number of tokens to this power, as in training
 
 # What a context is made of: s style; 1, 2 the last token and the one before; a, b the field's own last values.
@@ -107,7 +109,7 @@ class _Level:
         letters: the context.
         contexts: sorted numbers of those met, `totals` how often, `kinds` with how many different values.
         pairs: sorted numbers of context and value, `counts` how often.
-        discount, strength: by field.
+        discount, strength, weight: by field.
     """
 
     letters: str
@@ -118,6 +120,7 @@ class _Level:
     counts: Float[np.ndarray, " pairs"]
     discount: Float[np.ndarray, " fields"]
     strength: Float[np.ndarray, " fields"]
+    weight: Float[np.ndarray, " fields"]
     width: int  # above every value
 
     @classmethod
@@ -128,9 +131,9 @@ class _Level:
         contexts, totals = np.unique(names, return_counts=True)
         pairs, counts = np.unique(names * width + flat.values, return_counts=True)
         kinds = np.bincount(np.searchsorted(contexts, pairs // width), minlength=len(contexts))
-        none = np.zeros(len(stream.fields))
         as_floats = [a.astype(np.float64) for a in (totals, kinds, counts)]
-        return cls(letters, contexts, as_floats[0], as_floats[1], pairs, as_floats[2], none, none + NEVER, width)
+        smoothing = (np.zeros(len(stream.fields)), np.ones(len(stream.fields)), np.ones(len(stream.fields)))
+        return cls(letters, contexts, as_floats[0], as_floats[1], pairs, as_floats[2], *smoothing, width)
 
     def met(self, flat: _Flat) -> tuple[Float[np.ndarray, " tokens"], ...]:
         """For each token: how often its value was met in its context, how often the context, with how many values."""
@@ -157,13 +160,12 @@ def _refined(
     less: Float[np.ndarray, " tokens"],
     discount: float | Float[np.ndarray, " tokens"],
     strength: float | Float[np.ndarray, " tokens"],
+    weight: float | Float[np.ndarray, " tokens"],
 ) -> Float[np.ndarray, " tokens"]:
-    """The formula at the head of this file; `less` where the context was never met or is left out."""
+    """The formula at the head of this file; `less` where the context was never met."""
     counts, totals, kinds = met
-    used = np.isfinite(strength) & (totals > 0)
-    k = np.where(used, strength, 1.0)
-    own = np.maximum(counts - discount, 0.0) + (k + discount * kinds) * less
-    return np.where(used, own / (totals + k), less)
+    own = (np.maximum(counts - discount, 0.0) + (strength + discount * kinds) * less) / (totals + strength)
+    return np.where(totals > 0, (1.0 - weight) * own + weight * less, less)
 
 
 @dataclass(frozen=True)
@@ -210,7 +212,8 @@ def _uniform(flat: _Flat, stream: Stream) -> Float[np.ndarray, " tokens"]:
 def _predicted(levels: Sequence[_Level], flat: _Flat, stream: Stream) -> Float[np.ndarray, " tokens"]:
     found = _uniform(flat, stream)
     for level in levels:
-        found = _refined(level.met(flat), found, level.discount[flat.fields], level.strength[flat.fields])
+        smoothing = (row[flat.fields] for row in (level.discount, level.strength, level.weight))
+        found = _refined(level.met(flat), found, *smoothing)
     return found
 
 
@@ -271,9 +274,9 @@ def _chain(
         for own in range(len(stream.fields)):
             here = heard.fields == own
             part = (met[0][here], met[1][here], met[2][here])
-            discount, strength = _smoothing(part, found[here], weights[here])
-            level.discount[own], level.strength[own] = discount, strength
-            better[here] = _refined(part, found[here], discount, strength)
+            smoothing = _smoothing(part, found[here], weights[here])
+            level.discount[own], level.strength[own], level.weight[own] = smoothing
+            better[here] = _refined(part, found[here], *smoothing)
         levels.append(level)
         found = better
     return levels, -np.log(found)
@@ -283,12 +286,19 @@ def _smoothing(
     met: tuple[Float[np.ndarray, " tokens"], ...],
     less: Float[np.ndarray, " tokens"],
     weights: Float[np.ndarray, " tokens"],
-) -> tuple[float, float]:
-    """The discount and strength under which the tokens are likeliest."""
-    best, least = (0.0, NEVER), -float(weights @ np.log(less))
-    for strength in STRENGTHS:
-        for discount in DISCOUNTS:
-            value = -float(weights @ np.log(_refined(met, less, discount, strength)))
+) -> tuple[float, float, float]:
+    """The discount, strength and weight under which the tokens are likeliest, found by turns."""
+
+    def cost(discount: float, strength: float, weight: float) -> float:
+        return -float(weights @ np.log(_refined(met, less, discount, strength, weight)))
+
+    best, least = (0.0, 1.0, 1.0), -float(weights @ np.log(less))
+    for _ in range(ROUNDS):
+        weight = 0.0 if best[2] == 1.0 else best[2]
+        tries = [(d, k, weight) for k in STRENGTHS for d in DISCOUNTS]
+        nearest = min(tries, key=lambda t: cost(*t)) if len(less) else best
+        for guess in ((nearest[0], nearest[1], w) for w in WEIGHTS):
+            value = cost(*guess)
             if value < least - 1e-9:
-                best, least = (discount, strength), value
+                best, least = guess, value
     return best

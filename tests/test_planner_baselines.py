@@ -97,6 +97,8 @@ def test_smoothing_is_chosen_on_validation_tokens() -> None:
     noise = [("up", tokens(rng.integers(0, 2, 30).tolist(), rng.integers(0, 3, 30).tolist())) for _ in range(20)]
     model = fit(noise, drawn(1, 20), STREAM)
     assert per_pitch(model, drawn(2)) < np.log(5) + 0.02
+    many = fit([walk for walk in noise for _ in range(50)], drawn(1, 20), STREAM)
+    assert per_pitch(many, drawn(2)) < np.log(5) + 0.02  # and no more where there are many of them
     with pytest.raises(ValueError, match="no validation"):
         fit(noise, [], STREAM)
 
