@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 from music.errors import RequestError
@@ -175,12 +175,12 @@ class Sections:
     def _with_chords(self, wish: SectionWish, draft: Draft) -> SectionWish:
         """The section with the keys and cadences that its fixed chords allow."""
         assert wish.cadences is not None
-        ends: list[tuple[int, frozenset[str | None]]] = []
+        ends: list[tuple[int, int, frozenset[str | None]]] = []
         if wish.phrases:
-            bars = accumulate(phrase.bars for phrase in wish.phrases)
-            ends = [(end, frozenset((p.cadence,))) for end, p in zip(bars, wish.phrases, strict=True)]
+            bounds = [0, *accumulate(phrase.bars for phrase in wish.phrases)]
+            ends = [(*span, frozenset((p.cadence,))) for span, p in zip(pairwise(bounds), wish.phrases, strict=True)]
         elif wish.bars is not None:
-            ends = [(wish.bars, wish.cadences)]
+            ends = [(0, wish.bars, wish.cadences)]
         if not ends:
             return wish
         tried = sorted(wish.keys or (Key("C"), Key("C", True)))
@@ -190,15 +190,16 @@ class Sections:
         allowed: dict[Key, frozenset[str | None]] = {}
         for key in tried:
             chords = fixed_chords(wish, key, self.meter)
-            found = [cadences_at(chords, end * self.meter.bar_div, key, self.meter) for end, _ in ends]
-            left = [possible & wanted for possible, (_, wanted) in zip(found, ends, strict=True)]
+            bar = self.meter.bar_div
+            found = [cadences_at(chords, end * bar, key, self.meter, start * bar) for start, end, _ in ends]
+            left = [possible & wanted for possible, (_, _, wanted) in zip(found, ends, strict=True)]
             if open_cadence and not left[-1] and not wish.phrases:
                 left[-1] = (found[-1] - {None}) or found[-1]  # chords that are asked for go before a form's promise
             if all(left):
                 allowed[key] = left[-1]
         if not allowed:
             other = draft.said.get("phrases") or draft.said.get("cadence") or f"the close of {draft.slot.label}"
-            names = ", ".join(sorted(name or "-" for name in ends[-1][1]))
+            names = ", ".join(sorted(name or "-" for name in ends[-1][2]))
             raise _Unmet(f"{draft.chord_words} contradicts {other}: its chords do not close with {names}")
         keys = wish.keys
         if keys is not None or len(allowed) < len(tried):

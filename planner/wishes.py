@@ -118,24 +118,26 @@ def fixed_chords(wish: SectionWish, key: Key, meter: Meter) -> tuple[Chord, ...]
     return tuple(sorted(found, key=lambda chord: chord.onset_div))
 
 
-def cadences_at(chords: Sequence[Chord], end_div: int, key: Key, meter: Meter) -> frozenset[str | None]:
-    """The cadences that a phrase may have which ends at `end_div` of a section with these chords fixed.
+def cadences_at(
+    chords: Sequence[Chord], end_div: int, key: Key, meter: Meter, start_div: int = 0
+) -> frozenset[str | None]:
+    """The cadences that a phrase from `start_div` to `end_div` of a section may have with these chords fixed.
 
     What a cadence is stands in docs/forms.md: PAC from V to I in root position, IAC with one of them inverted or from
     the leading-tone chord, HC on V, DC from V to the sixth degree. Equal chords in a row count as one.
     """
-    line = [c for c in chords if c.onset_div < end_div]
+    line = [c for c in chords if c.onset_div < end_div and c.onset_div + c.duration_div > start_div]
     last = line.pop() if line and line[-1].onset_div + line[-1].duration_div >= end_div else None
     if last is not None and last.onset_div + last.duration_div > end_div:
         return frozenset((None,))  # it sounds on over the phrase's end
     start = end_div
     if last is not None:
-        start = last.onset_div
+        start = max(start_div, last.onset_div)
         while line and _is_same(line[-1], last) and line[-1].onset_div + line[-1].duration_div == start:
-            start = line.pop().onset_div
-    gap = start - (line[-1].onset_div + line[-1].duration_div if line else 0)
+            start = max(start_div, line.pop().onset_div)
+    gap = start - (line[-1].onset_div + line[-1].duration_div if line else start_div)
     if last is not None and gap == 0 and not line:
-        return frozenset((None,))  # a section's first chord closes nothing
+        return frozenset((None,))  # a phrase's only chord closes nothing
     # What is open before the last chord holds the dominant; if the last chord is open too, both must find a place.
     is_open = gap > 0 if last is not None else gap >= 2 * meter.beat_div
     left = None if is_open or not line else line[-1]
