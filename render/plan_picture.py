@@ -335,12 +335,13 @@ def _draw_figure(sheet: Sheet, x: Px, top: Px, room: Px, text: str) -> None:
     match = _FIGURE.fullmatch(safe_text(text))
     numeral, digits, target = (match[1], match[2], match[3] or "") if match else (safe_text(text), "", "")
     numeral, target = musical(numeral).replace("o", "°"), musical(target)
-    size = next((s for s in (9.5, 8.0, 7.0) if _figure_width(numeral, digits, target, s) <= room), 0.0)
+    # No smaller: a small V would be read as v, which is another chord.
+    size = next((s for s in (9.5, 8.5) if _figure_width(numeral, digits, target, s) <= room), 0.0)
     if not size:
         return
     left, y = x - _figure_width(numeral, digits, target, size) / 2, top + HARMONY / 2
     sheet.word(left, y, numeral, size)
-    left += text_width(numeral, size) + 1
+    left += text_width(numeral, size) + 0.5
     small = _digits(size)
     for place, digit in enumerate(digits[:2]):
         sheet.word(left, y + (-5 if place == 0 else 5), digit, small)
@@ -354,7 +355,7 @@ def _digits(size: Px) -> Px:
 
 def _figure_width(numeral: str, digits: str, target: str, size: Px) -> Px:
     high = max((text_width(d, _digits(size)) for d in digits), default=-1.0)
-    return text_width(numeral, size) + 1 + high + (text_width(target, size) if target else 0)
+    return text_width(numeral, size) + 0.5 + high + (text_width(target, size) if target else 0)
 
 
 def _density(section: Section, bar: int) -> Px | None:
