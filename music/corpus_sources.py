@@ -244,10 +244,25 @@ def form_root(forms: Path | None, path: Path | None, cache_dir: Path) -> Path | 
         raise RequestError(
             f"forms={forms} does not exist; it must be the folder with github.com/MarkGotham/Taking-Form"
         )
-    if forms is None and path is not None and path.is_dir():
-        found = [p for p in path.iterdir() if _beginning(p).startswith("takingform")]
-        forms = min(found, key=lambda p: (p.is_file(), p.name), default=None)
+    forms = forms or _named("takingform", path)
     return forms if forms is None or forms.is_dir() else unpack(forms, cache_dir)
+
+
+def roman_root(path: Path | None, cache_dir: Path) -> Path | None:
+    """The folder of When in Rome's analyses, where a folder or archive of that name lies in `path`, else None.
+
+    Raises:
+        RequestError: a file of that name is no archive.
+        CacheError: the cache cannot be written.
+    """
+    found = _named("wheninrome", path)
+    return found if found is None or found.is_dir() else unpack(found, cache_dir)
+
+
+def _named(beginning: str, path: Path | None) -> Path | None:
+    """What lies in a folder under a name with that beginning; a folder goes before an archive."""
+    found = [p for p in path.iterdir() if _beginning(p).startswith(beginning)] if path and path.is_dir() else []
+    return min(found, key=lambda p: (p.is_file(), p.name), default=None)
 
 
 def corpus_roots(data: str, path: Path | None, cache_dir: Path) -> tuple[dict[str, Path], tuple[str, ...]]:

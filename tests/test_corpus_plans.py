@@ -180,7 +180,8 @@ def test_plans_of_a_folder(own: tuple[Path, Path]) -> None:
         style="folder",
         ensemble="piano",
     )
-    assert plans[0].inferred == set(FIELDS) - {"textures"}
+    assert plans[0].inferred == set(FIELDS) - {"textures", "dynamics"}
+    assert plans[0].missing == {"dynamics", "tempo"}
     chosen = read_plans(report.path, keep=lambda origin: origin.id.endswith("2.mid:0"))
     assert [m.plan.bars for m in chosen] == [11]
 

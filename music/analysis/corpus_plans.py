@@ -1,6 +1,7 @@
 """Corpus pieces as plans, with word of what in them stands in the source and what analysis made out.
 
-`prepare_plans` writes `plans.jsonl`: one marked plan a line, in order of the pieces' ids, which
+Beside the composer's corpus stand plans of which no score, or only a melody, is known: tunes, harmonic analyses and
+tables of form. `prepare_plans` writes `plans.jsonl`: one marked plan a line, in order of the pieces' ids, which
 `music.analysis.marked_plan.read_plans` reads.
 """
 
@@ -20,19 +21,23 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from music.analysis.form_plans import form_plans
 from music.analysis.marked_plan import FIELDS, MarkedPlan, Origin
 from music.analysis.plans import plan_of_score
+from music.analysis.roman_plans import roman_plans
 from music.analysis.signs import lettered, mark_places, phrase_fermatas, repeat_places
 from music.analysis.spans import cut_span, join_split_bars, regular_spans
 from music.analysis.taking_form import annotate_form, find_tables, movement_key, read_table
+from music.analysis.tunes import tune_plans
 from music.cache import ScoreCache, write_atomically
 from music.corpus import PieceEntry, prepare
-from music.corpus_sources import form_root
+from music.corpus_sources import form_root, music21_corpus_dir, roman_root
 from music.errors import PlanError, RequestError, RitornelloError
 from music.plan import Plan
 from music.score import Score
 
 PLANS_FILE = "plans.jsonl"
+MANY = 12  # dropped for one reason: these are counted in the report, not listed
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,12 @@ def annotated_parts(score: Score, plan: Plan) -> frozenset[str]:
     return frozenset(found)
 
 
+def missing_parts(score: Score, plan: Plan) -> frozenset[str]:
+    """Which parts of a score's plan no one tells: dynamics and tempo, where the score has none."""
+    silent = all(section.dynamic is None for section in plan.sections)
+    return frozenset({"dynamics"} if silent else ()) | frozenset(() if score.tempos else {"tempo"})
+
+
 def _sections_by(score: Score) -> str:
     if lettered(score) or mark_places(score):
         return "marks"
@@ -95,7 +106,7 @@ def plans_of_piece(entry: PieceEntry, score: Score, form: Path | None = None) ->
         source = "labels" if labelled else _sections_by(part)
         name = f"{entry.id}:{first}"
         origin = Origin(name, entry.work, entry.split, entry.licence, source)
-        plans.append(MarkedPlan(plan, annotated_parts(part, plan), origin))
+        plans.append(MarkedPlan(plan, annotated_parts(part, plan), origin, missing_parts(part, plan)))
         kept += last - first
     if not plans and not dropped:
         dropped.append(("", "has no eight regular bars"))
@@ -162,7 +173,12 @@ class PlansReport:
             marks = f"{row['sections']:>19} {row['phrases']:>7} {row['dynamics']:>8}"
             lines.append(f"{style:<24}{row['plans']:>7}{row['bars']:>9}   {marks}")
         lines += ["", *(f"labels refused {name}: {reason}" for name, reason in self.refused)] if self.refused else []
-        lines += ["", *(f"dropped {name}: {reason}" for name, reason in self.dropped)] if self.dropped else []
+        often = {reason: n for reason, n in Counter(r for _, r in self.dropped).items() if n > MANY}
+        rare = [f"dropped {name}: {reason}" for name, reason in self.dropped if reason not in often]
+        for reason, count in often.items():
+            first = next(name for name, other in self.dropped if other == reason)
+            rare.append(f"dropped {count}, such as {first}: {reason}")
+        lines += ["", *rare] if rare else []
         return "\n".join(lines)
 
     def json_line(self) -> str:
@@ -232,6 +248,23 @@ def _jobs(entries: Sequence[PieceEntry], cache_dir: Path, forms: Path | None) ->
     return [(entry, cache_dir / "scores", form(entry)) for entry in entries]
 
 
+def _further(
+    path: Path | None, cache_dir: Path, forms: Path | None, taken: frozenset[tuple[str, int]]
+) -> tuple[list[MarkedPlan], list[tuple[str, str]], tuple[str, ...]]:
+    """Plans beside those of scores, (id, reason) of what is left out, and remarks on sets that are not there.
+
+    Args:
+        forms: folder of Taking Form, or None.
+        taken: movements whose tables went into plans of scores.
+    """
+    music21, romans = music21_corpus_dir(), roman_root(path, cache_dir)
+    found = [tune_plans(music21), roman_plans(romans, music21)]
+    found += [form_plans(forms, taken)] if forms is not None else []
+    absent = [name for name, root in (("When-in-Rome", romans), ("Taking-Form", forms)) if root is None]
+    remarks = tuple(f"without {name}, which is not in data.path" for name in absent)
+    return [m for plans, _ in found for m in plans], [d for _, dropped in found for d in dropped], remarks
+
+
 def prepare_plans(
     data: str,
     *,
@@ -244,8 +277,9 @@ def prepare_plans(
 ) -> PlansReport:
     """Makes a plan of every piece of a corpus and writes them, one a line, into `plans.jsonl`.
 
-    The corpus is prepared first. A bad piece never ends the run: it is dropped with its reason. The same pieces give
-    the same bytes, whatever the number of workers.
+    The corpus is prepared first. With `composer`, tunes of music21's corpus, and what `path` holds of When in Rome and
+    Taking Form, make plans of their own, after those of the scores. A bad piece never ends the run: it is dropped with
+    its reason. The same pieces give the same bytes, whatever the number of workers.
 
     Args:
         data, path, cache_dir: as for `music.corpus.prepare`.
@@ -259,27 +293,43 @@ def prepare_plans(
     """
     report = prepare(data, path=path, cache_dir=cache_dir, workers=workers, progress=progress)
     entries = report.manifest.entries
-    jobs = _jobs(entries, cache_dir, form_root(forms, path, cache_dir))
+    tables = form_root(forms, path, cache_dir)
+    jobs = _jobs(entries, cache_dir, tables)
     results = _results(jobs, workers or os.cpu_count() or 1)
     shown = tqdm(results, f"plans {data}", len(jobs), unit="piece", disable=not progress, file=sys.stderr)
     lines: list[str] = []
     rows: list[tuple[str, str, int, frozenset[str], str]] = []
     dropped: list[tuple[str, str]] = []  # after the files that `prepare` dropped
     refused: list[tuple[str, str]] = []
+    remarks = report.remarks
+    taken: set[tuple[str, int]] = set()
     pieces = left_out = 0
+
+    def write(marked: MarkedPlan) -> None:
+        lines.append(json.dumps(marked.to_json(), ensure_ascii=False) + "\n")
+        plan, origin = marked.plan, marked.origin
+        rows.append((plan.style, origin.split, plan.bars, marked.annotated, origin.source))
+
     for entry, result in zip(entries, shown, strict=True):
         for marked in result.plans:
-            lines.append(json.dumps(marked.to_json(), ensure_ascii=False) + "\n")
-            rows.append((entry.style, entry.split, marked.plan.bars, marked.annotated, marked.origin.source))
+            write(marked)
+        key = movement_key(Path(entry.path).stem)
+        if key is not None and any(marked.origin.source == "labels" for marked in result.plans):
+            taken.add(key)
         dropped += [(f"{entry.id} {bars}".strip(), reason) for bars, reason in result.dropped]
         refused += [(entry.id, result.form)] if result.form else []
         pieces += bool(result.plans)
         left_out += result.left_out
+    if data == "composer":
+        more, without, absent = _further(path, cache_dir, tables, frozenset(taken))
+        for marked in more:
+            write(marked)
+        pieces, dropped, remarks = pieces + len(more), dropped + without, (*remarks, *absent)
     if not lines:
         why = f"; {dropped[0][0]}: {dropped[0][1]}" if dropped else ""
         raise RequestError(f"data={data}: no piece of it makes a plan{why}")
     target = (out or cache_dir / "plans" / data) / PLANS_FILE
     write_atomically(target, "".join(lines).encode())
     return PlansReport(
-        data, target, tuple(rows), pieces, (*report.dropped, *dropped), tuple(refused), left_out, report.remarks
+        data, target, tuple(rows), pieces, (*report.dropped, *dropped), tuple(refused), left_out, remarks
     )

@@ -22,6 +22,7 @@ from music.analysis.signs import with_signs
 from music.analysis.similarity import BarProducts, bar_products
 from music.errors import PlanError
 from music.score import Score, SectionMark
+from music.splits import piano_work
 
 CLAIM = 0.5  # least likeness, on the mean, of bars that a table calls the same
 MAX_OPTIONS = 4096  # of playing some repeats and not others
@@ -90,6 +91,21 @@ def movement_key(stem: str) -> tuple[str, int] | None:
     tail = re.fullmatch(r"(.+?_?)(\d+)", stem.lower())
     name = next((opus for start, opus in _NICKNAMES.items() if tail and tail[1].rstrip("_") == start.rstrip("_")), "")
     return (name, int(tail[2])) if tail and name else None
+
+
+def sonata_number(stem: str) -> int | None:
+    """The number of a sonata by the name of its file in Taking Form."""
+    found = re.match(r"sonata(\d+)op", stem)
+    return int(found[1]) if found else None
+
+
+def form_work(opus: str) -> tuple[str, str] | None:
+    """(work, split) of a sonata that piano-midi.de has too, or another of its opus; None for the others."""
+    whole = re.sub(r"no\d+", "", opus)
+    for start, name in _NICKNAMES.items():
+        if re.sub(r"no\d+", "", name) == whole:
+            return piano_work(f"{start.rstrip('_')}_1")[1:]
+    return None
 
 
 def find_tables(folder: Path) -> dict[tuple[str, int], Path]:
