@@ -39,8 +39,8 @@ from planner.streams import Tokens
 
 _METERS = 2 + len(METERS)
 _SHARE = 5.0  # chords' worth of what is common that each row of the surrogate has beside its own counts
-_CACHED_UNITS = 512  # messages of longer phrases are not kept
-_CACHED_PHRASES = 384
+_WINDOW = 96  # units before a phrase's end from which on its cadence weighs; more than a token and a close need
+_KEPT = 96  # phrases whose messages are kept, each of less than a megabyte
 _LEAST = 1e-30
 
 
@@ -161,35 +161,41 @@ class HarmonyTables:
         self._kept: dict[tuple[object, ...], PhraseAhead] = {}
 
     def ahead(self, scene: HarmonyScene, index: int, fixed: tuple[Placed, ...], lenient: bool = False) -> PhraseAhead:
-        """The messages of a scene's phrase; those of common phrases are kept.
+        """The messages of a scene's phrase. Without fixed chords, phrases of all lengths share those of their end.
 
         Args:
             scene, index: the phrase.
             fixed: chords inside it, onsets from its start.
             lenient: see `goal_of`.
         """
-        start = scene.ends[index - 1] if index else 0
-        length = scene.ends[index] - start
+        length = scene.ends[index] - (scene.ends[index - 1] if index else 0)
         cadence = scene.cadences[index]
-        name = (scene.key.minor, length, cadence, scene.meter, fixed, lenient)
-        known = self._kept.get(name)
-        if known is None:
-            goal = goal_of(cadence, scene.key.minor, lenient) if cadence else None
-            known = PhraseAhead(self, scene, length, goal, fixed)
-            if length <= _CACHED_UNITS:
-                while len(self._kept) >= _CACHED_PHRASES:
-                    del self._kept[next(iter(self._kept))]
-                self._kept[name] = known
-        return known
+        goal = goal_of(cadence, scene.key.minor, lenient) if cadence else None
+        if not fixed and (goal is None or length >= _room(scene)):
+            length = -(-_WINDOW // scene.bar_units) * scene.bar_units
+        name = (scene.key.minor, scene.meter, cadence, lenient, length, fixed)
+        found = self._kept.pop(name, None)
+        if found is None:
+            found = PhraseAhead(self, scene, length, goal, fixed)
+            if len(self._kept) >= _KEPT:
+                del self._kept[next(iter(self._kept))]
+        self._kept[name] = found  # the last one again: those not asked for lately go first
+        return found
+
+
+def _room(scene: HarmonyScene) -> int:
+    """Units of the shortest phrase whose closing chord can begin on a beat, after another, and rest."""
+    beat = scene.meter.beat_div // scene.unit
+    return beat + max(beat, 2)
 
 
 class PhraseAhead:
-    """Messages of one phrase; units count from its start.
+    """Messages of one phrase, or of the last bars of phrases that are longer; units count from where they begin.
 
     Args:
         tables: the surrogate.
         scene: for mode and meter only.
-        length: units.
+        length: units, whole bars.
         goal: how it must end, or None.
         fixed: chords that must sound, onsets from the phrase's start.
     """
@@ -201,7 +207,7 @@ class PhraseAhead:
         self.goal = goal
         self.beat = scene.meter.beat_div // scene.unit
         self.rest = max(self.beat, 2)
-        self.anywhere = (goal is not None and goal.anywhere) or length < self.rest + self.beat
+        self.anywhere = (goal is not None and goal.anywhere) or length < _room(scene)
         self.limits = _limits(length, fixed)
         self.forced: list[int] = [-1] * length
         for onset, duration, symbol in fixed:
@@ -217,6 +223,7 @@ class PhraseAhead:
         self._free = goal is None and not fixed
         if not self._free:
             self._pass_back(tables, meter_class(scene.meter), scene.bar_units, tables.moves[minor])
+            self.beta, self.gamma = _kept_above_zero(self.beta), _kept_above_zero(self.gamma)
 
     @property
     def feasible(self) -> bool:
@@ -308,8 +315,8 @@ class PhraseAhead:
         """
         found = self._rows.get((unit, variant))
         if found is None:
-            found = np.zeros(SYMBOLS)
-            if self._free:
+            found = np.zeros(SYMBOLS, dtype=np.float32)
+            if self._free or unit < 0:
                 found[self.symbols] = 1.0
             else:
                 size = len(self.symbols)
@@ -324,13 +331,13 @@ class PhraseAhead:
 
     def duration_weights(self, unit: int, state: int) -> Float[np.ndarray, " size"]:
         """Weight of each duration of a chord that begins at a unit, by the state that it puts the phrase in."""
-        most = self.limits[unit] - unit
-        if self._free:
-            return _FITTING[min(most, MAX_UNITS)]
+        if self._free or unit < 0:
+            return _FITTING[min(self.length - unit, MAX_UNITS)]
         row = self.beta[state, unit + 1 : unit + 1 + MAX_UNITS]
         if self.bound:
+            most = self.limits[unit] - unit
             scale = self.scale[unit + 1 : unit + 1 + MAX_UNITS]
-            factor = np.maximum(np.exp(scale - scale[: max(most, 1)].max()), _LEAST)
+            factor = np.maximum(np.exp(scale - scale[:most].max()), _LEAST)
             row = np.where(row > 0, np.maximum(row * factor, _LEAST), 0.0)
             row[most:] = 0.0
         return row
@@ -340,7 +347,7 @@ class PhraseAhead:
 
         Args:
             tokens: the section's tokens before it, of which the phrase's begin at index `first`.
-            start: unit of the section at which the phrase begins.
+            start: unit of the section at which these messages begin.
         """
         goal = self.goal
         if goal is None or symbol not in self.stars:
@@ -357,7 +364,7 @@ class PhraseAhead:
 
     def weights(self, walker: HarmonyWalker) -> Float[np.ndarray, " size"]:
         """Weights of what the walker asks for, which stands in this phrase."""
-        start, tokens, first = walker.phrase_start_unit, walker.tokens, walker.first_token
+        start, tokens, first = walker.phrase_end_unit - self.length, walker.tokens, walker.first_token
         unit = walker.onset_unit - start
         goal, symbol = self.goal, walker.symbol
         if symbol is not None:
@@ -366,7 +373,7 @@ class PhraseAhead:
             state = self.index.get(symbol)
             return _FITTING[0] if state is None else self.duration_weights(unit, state)
         if goal is None:
-            return self.symbol_weights(unit if self.bound else 0, 0)
+            return self.symbol_weights(unit if self.bound else -1, 0)
         previous = walker.previous
         half = goal.givers is None
         variant = 1 if half else 0
@@ -376,7 +383,12 @@ class PhraseAhead:
                 variant = (2 if half else 3 + self.stars[previous] - len(self.symbols)) if last_on else 0
             elif goal.givers is not None:
                 variant = int(previous in goal.givers)
-        return self.symbol_weights(unit, variant)
+        return self.symbol_weights(max(unit, -1), variant if unit >= 0 else 0)
+
+
+def _kept_above_zero(chances: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "rows columns"]:
+    """In single precision, where what is possible stays possible."""
+    return np.where(chances > 0, np.maximum(chances, _LEAST), 0.0).astype(np.float32)
 
 
 def _prefixes() -> Float[np.ndarray, "lengths units"]:

@@ -257,6 +257,25 @@ def test_weights_are_chances(uniform: HarmonyTables) -> None:
     assert not lasts[4:].any()
 
 
+def test_phrases_may_be_long(uniform: HarmonyTables) -> None:
+    """Their end weighs where it is near, whatever the length; before that all is open that was seen."""
+    meter = Meter(3, 4)
+    short, long = scene((Phrase(6, "a", "PAC"),), meter), scene((Phrase(700, "a", "PAC"),), meter)
+    limits = HarmonyLimits(long, (), uniform)
+    walker = HarmonyWalker(long)
+    for bar in range(694):
+        assert limits.weights(walker)[symbol("ii")] > 0
+        walker.push(symbol("ii"))
+        assert (limits.weights(walker).min() > 0) == (bar < 689)  # 64 units on from there, a cadence has no room
+        walker.push(5)
+    beside, nearby = HarmonyLimits(short, (), uniform), HarmonyWalker(short)
+    for value in (symbol("IV"), 29, symbol("V"), 2, symbol("I")):
+        np.testing.assert_allclose(limits.weights(walker), beside.weights(nearby), rtol=1e-5)
+        walker.push(value)
+        nearby.push(value)
+    assert not limits.weights(walker).any()  # I may begin on a beat only
+
+
 def test_only_what_was_seen_is_drawn(grammar_tokens: list[Tokens], fitted: HarmonyTables) -> None:
     seen = {int(v) for t in grammar_tokens for v in t.values[t.fields == 0]}
     own = {s for c in CADENCES for minor in (False, True) for s in goal_of(c, minor).targets}
