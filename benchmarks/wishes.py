@@ -265,7 +265,7 @@ def _ask_refused(refused: Refused, planner: Planner | None, number: int, result:
         result.failures.append(f"request {number} {refused.words}: {type(error).__name__}: {error}")
 
 
-def make_planner(name: str) -> Planner | None:
+def make_planner(name: str, weights: str | None = None) -> Planner | None:
     """The planner of that name; torch is loaded only for the network."""
     if name == "none":
         return None
@@ -275,7 +275,7 @@ def make_planner(name: str) -> Planner | None:
         return GrammarPlanner()
     from planner.sampling import LearnedPlanner
 
-    return LearnedPlanner()
+    return LearnedPlanner(Path(weights) if weights else None)
 
 
 def main() -> None:
@@ -284,8 +284,11 @@ def main() -> None:
     parser.add_argument("--planner", choices=("learned", "grammar", "none"), default="learned")
     parser.add_argument("--count", type=int, default=2000, help="requests, %(default)s by default")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--weights", help="of the learned planner; those that ship where none are named")
     options = parser.parse_args()
-    result = run(make_planner(options.planner), options.count, options.seed, parts=options.planner != "grammar")
+    result = run(
+        make_planner(options.planner, options.weights), options.count, options.seed, parts=options.planner != "grammar"
+    )
     print(result.table())
     asked, good = (sum(pair[i] for pair in result.kinds.values()) for i in (0, 1))
     print(f"{result.refused[1]} of {result.refused[0]} contradictions refused, both wishes named")
