@@ -18,6 +18,7 @@ from scipy.spatial.distance import jensenshannon
 
 from music.analysis.cadence import classify_cadence
 from music.plan import Chord, Plan, Section, Theme
+from music.time import Meter
 
 FAMILIES = {"satb": "chorale", "quartet": "quartet", "piano": "piano"}
 ALIKE = 0.6  # similarity from which on two themes of one plan are too much alike
@@ -172,14 +173,14 @@ def lengths(plans: Sequence[Plan]) -> dict[str, float]:
 
 def theme_figures(
     plans: Sequence[Plan],
-    similarity: Callable[[Theme, Theme], float],
+    similarity: Callable[[Theme, Theme, Meter], float],
     shared_run: Callable[[Theme], int] | None = None,
 ) -> dict[str, float]:
     """How alike the themes of one plan are, and how much each shares with themes known from elsewhere.
 
     Args:
         plans: whose themes are read.
-        similarity: of two themes, 0 to 1.
+        similarity: of two themes of a meter, 0 to 1.
         shared_run: the most notes in a row that a theme shares with a training theme; None: not measured.
 
     Returns:
@@ -187,7 +188,7 @@ def theme_figures(
         with such a pair among those with two themes or more (`plans_alike`); of `themes` the mean, 90th percentile and
         highest shared run. Figures over nothing are left out.
     """
-    by_plan = [[similarity(a, b) for a, b in combinations(plan.themes, 2)] for plan in plans]
+    by_plan = [[similarity(a, b, plan.meter) for a, b in combinations(plan.themes, 2)] for plan in plans]
     by_plan = [values for values in by_plan if values]
     values = [value for row in by_plan for value in row]
     themes = [theme for plan in plans for theme in plan.themes]

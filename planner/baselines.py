@@ -190,7 +190,7 @@ class MarkovTokens:
         """Negative log-likelihood of each token; 0 where its value is unknown."""
         return self.nats_of([(style, tokens)])[0]
 
-    def nats_of(self, walks: Sequence[Styled], chain: str | None = None) -> list[Float[np.ndarray, " tokens"]]:
+    def nats_of(self, walks: Sequence[Styled], chain: str | None = None) -> list[Float[np.ndarray, " _"]]:
         """The same for many walks at once; with `chain` all fields are predicted by that one."""
         flat = _flatten(walks, self.stream, self.styles)
         known = flat.taken(flat.values != UNKNOWN)
@@ -288,17 +288,17 @@ def _smoothing(
     weights: Float[np.ndarray, " tokens"],
 ) -> tuple[float, float, float]:
     """The discount, strength and weight under which the tokens are likeliest, found by turns."""
-
-    def cost(discount: float, strength: float, weight: float) -> float:
-        return -float(weights @ np.log(_refined(met, less, discount, strength, weight)))
-
-    best, least = (0.0, 1.0, 1.0), -float(weights @ np.log(less))
+    place = np.flatnonzero(met[1] > 0)  # elsewhere nothing changes
+    if not len(place):
+        return 0.0, 1.0, 1.0
+    counts, totals, kinds = (row[place] for row in met)
+    less, weights = less[place], weights[place]
+    d, k = (np.array(grid)[:, None] for grid in zip(*((d, k) for k in STRENGTHS for d in DISCOUNTS), strict=True))
+    own = (np.maximum(counts - d, 0.0) + (k + d * kinds) * less) / (totals + k)
+    best, share = 0, 0.0
     for _ in range(ROUNDS):
-        weight = 0.0 if best[2] == 1.0 else best[2]
-        tries = [(d, k, weight) for k in STRENGTHS for d in DISCOUNTS]
-        nearest = min(tries, key=lambda t: cost(*t)) if len(less) else best
-        for guess in ((nearest[0], nearest[1], w) for w in WEIGHTS):
-            value = cost(*guess)
-            if value < least - 1e-9:
-                best, least = guess, value
-    return best
+        if share < 1.0:  # with a weight of 1 all discounts and strengths are the same
+            best = int(np.argmax(np.log((1.0 - share) * own + share * less) @ weights))
+        w = np.array(WEIGHTS)[:, None]
+        share = WEIGHTS[int(np.argmax(np.log((1.0 - w) * own[best] + w * less) @ weights))]
+    return float(d[best, 0]), float(k[best, 0]), share

@@ -136,12 +136,12 @@ def test_lengths_and_themes() -> None:
     assert (found["p50"], found["commonest"]) == (4.0, pytest.approx(2 / 3))
     alike = (theme("A", 60, 62), theme("B", 60, 62), theme("C", 70))
     plans = [plan(section("A", "I"), themes=alike), plan(section("A", "I"), themes=alike[:1]), short]
-    figures = theme_figures(plans, lambda a, b: float(a.notes == b.notes), lambda t: len(t.notes))
+    figures = theme_figures(plans, lambda a, b, meter: float(a.notes == b.notes), lambda t: len(t.notes))
     assert (figures["pairs"], figures["themes"]) == (3, 4)
     assert figures["alike"] == pytest.approx(1 / 3)
     assert figures["plans_alike"] == 1.0
     assert figures["run_most"] == 2
-    assert "alike" not in theme_figures([short], lambda a, b: 0.0)
+    assert "alike" not in theme_figures([short], lambda a, b, meter: 0.0)
 
 
 FIGURES = ("I IV V I", "I ii V I", "I vi V7 I", "I V vi V I", "I iii IV V I", "I V", "I ii6 V7 vi", "i iv V i")

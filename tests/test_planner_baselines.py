@@ -74,7 +74,7 @@ def test_the_future_does_not_matter(model: MarkovTokens) -> None:
 
 
 def test_walks_do_not_see_one_another(model: MarkovTokens) -> None:
-    walks = drawn(3, 4)
+    walks = drawn(3, 4) + drawn(4, 3, 12)
     for (style, walk), row in zip(walks, model.nats_of(walks), strict=True):
         np.testing.assert_allclose(model.nats(walk, style), row)
 
