@@ -11,10 +11,11 @@ when tokens become chords.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
 
+from music.analysis.cadence import classify_cadence
 from music.pitch import Key
 from music.plan import CADENCES, ENSEMBLES, Chord, Phrase, Plan, Section
 from music.time import Meter
@@ -113,6 +114,7 @@ class HarmonyScene:
         model: chords of what it returns to, in this section's mode, or none.
         previous: 1 + symbol in this section's key of what sounds just before it, 0 for none.
         known_phrases, known_cadences: False where nobody wrote them down: columns that tell of them are 0.
+        unmade: phrases whose chords do not make their cadence (training only): their column is 0 too.
     """
 
     style: int
@@ -131,6 +133,7 @@ class HarmonyScene:
     previous: int = 0
     known_phrases: bool = True
     known_cadences: bool = True
+    unmade: frozenset[int] = frozenset()
 
     @cached_property
     def unit(self) -> int:
@@ -403,7 +406,7 @@ def _idea_column(scene: HarmonyScene, index: int) -> int:
 
 
 def _cadence_column(scene: HarmonyScene, index: int) -> int:
-    if not scene.known_cadences:
+    if not scene.known_cadences or index in scene.unmade:
         return 0
     cadence = scene.phrases[index].cadence
     return 1 if cadence is None else 2 + CADENCES.index(cadence)
@@ -430,7 +433,13 @@ def values_of(pieces: Sequence[Placed], ends: Sequence[int]) -> list[int]:
 
 
 def encode(
-    plan: Plan, index: int, styles: Sequence[str], *, known_phrases: bool = True, known_cadences: bool = True
+    plan: Plan,
+    index: int,
+    styles: Sequence[str],
+    *,
+    known_phrases: bool = True,
+    known_cadences: bool = True,
+    only_made: bool = True,
 ) -> Tokens | None:
     """The tokens of a section's chords, or None where it has no chords.
 
@@ -438,13 +447,33 @@ def encode(
         plan, index: the section.
         styles: all tags that the network knows.
         known_phrases, known_cadences: see `scene_of`.
+        only_made: take a cadence for unknown where the chords up to the phrase's bar line do not make it in the
+            section's key. In real plans half of them do not: the phrase closes in a key that it passes through, or
+            ends before an upbeat; a planner's phrases shall close as they say.
     """
     section = plan.sections[index]
     if not section.chords:
         return None
     scene = scene_of(plan, index, styles, known_phrases=known_phrases, known_cadences=known_cadences)
     pieces = placed_chords(section.chords, section.key, scene.unit)
+    if only_made:
+        scene = replace(scene, unmade=_unmade(scene, pieces))
     return written(HarmonyWalker(scene), values_of(pieces, scene.ends))
+
+
+def _unmade(scene: HarmonyScene, pieces: Sequence[Placed]) -> frozenset[int]:
+    """Phrases whose chords do not make their cadence, whatever the melody."""
+    chords = chords_of(pieces, scene.key, 1)
+    found: set[int] = set()
+    start = 0
+    for index, (end, cadence) in enumerate(zip(scene.ends, scene.cadences, strict=True)):
+        inside = [c for c in chords if c.onset_div < end and c.onset_div + c.duration_div > start]
+        if cadence is not None:
+            made = {classify_cadence(inside, scene.key, melody) for melody in (scene.key.pc, None)}
+            if cadence not in made:
+                found.add(index)
+        start = end
+    return frozenset(found)
 
 
 def decode(values: Sequence[int], scene: HarmonyScene, *, split_phrases: bool = False) -> tuple[Chord, ...]:

@@ -238,6 +238,16 @@ def test_what_nobody_knows_is_zero() -> None:
     assert half.columns[:, STREAM.column["left"]].all()
 
 
+def test_a_cadence_that_is_not_made_is_hidden() -> None:
+    """The first phrase closes on V of V: no half cadence of this key; the second makes a perfect one."""
+    part = section(Phrase(2, "a", "HC"), Phrase(2, "b", "PAC"), names="I:8 V/V:8 ii6:8 V7:4 I:4")
+    for only_made, wished in ((True, {0: 0, 1: 2}), (False, {0: 4, 1: 2})):
+        tokens = encode(plan_of(part), 0, STYLES, only_made=only_made)
+        assert tokens is not None
+        cadences = tokens.columns[:, STREAM.column["cadence"]].tolist()
+        assert cadences == [wished[0]] * 4 + [wished[1]] * 6
+
+
 def test_walker_refuses_what_does_not_fit() -> None:
     walker = HarmonyWalker(scene_of(plan_of(section(Phrase(1, "a"), Phrase(1, "b"), names="I:16")), 0, STYLES))
     with pytest.raises(ValueError, match="known"):
