@@ -21,7 +21,7 @@ from planner.interface import PlanRequest
 from planner.request import METERS, FormWish, known_meter, read_form
 from planner.section_drafts import Draft, check_bars, first_with, least_bars, make_drafts, theme_letter
 from planner.section_keys import Sections
-from planner.wishes import Wishes, bar_shares
+from planner.wishes import SectionWish, Wishes, bar_shares
 
 
 def read(request: PlanRequest, *, seed: int = 0) -> Wishes:
@@ -64,6 +64,8 @@ def read(request: PlanRequest, *, seed: int = 0) -> Wishes:
         sections(key)  # raises what contradicts
     elif drafts and sections.needs_home:
         homes = sections.homes()
+    if bars is not None and drafts and sections.needs_home:
+        _check_room(sections(key or min(homes or {Key("C")})), drafts, bars)
     return Wishes(
         style=style,
         ensemble=ensemble,
@@ -78,6 +80,14 @@ def read(request: PlanRequest, *, seed: int = 0) -> Wishes:
         themes=themes,
         homes=homes,
     )
+
+
+def _check_room(wishes: Sequence[SectionWish], drafts: Sequence[Draft], bars: int) -> None:
+    """Whether the bars in all hold what fixed chords and the cadences behind them need."""
+    least = sum(wish.bars or max(MIN_SECTION_BARS, wish.bars_at_least) for wish in wishes)
+    if least > bars:
+        words = ", ".join(dict.fromkeys(draft.chord_words for draft in drafts if draft.chord_words))
+        raise RequestError(f"bars={bars} contradicts {words}: with it the sections need {least} bars to close")
 
 
 def _themes(request: PlanRequest) -> tuple[Theme, ...]:

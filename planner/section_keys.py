@@ -13,7 +13,7 @@ from music.pitch import ALL_KEYS, Key
 from music.plan import CADENCES, Theme
 from music.plan_text import NO_CADENCE, read_key
 from music.time import Meter
-from planner.forms import near_keys, weighted
+from planner.forms import MIN_SECTION_BARS, near_keys, weighted
 from planner.section_drafts import Draft, first_with, theme_letter
 from planner.wishes import SectionWish, cadences_at, fixed_chords
 
@@ -181,8 +181,8 @@ class Sections:
             ends = [(*span, frozenset((p.cadence,))) for span, p in zip(pairwise(bounds), wish.phrases, strict=True)]
         elif wish.bars is not None:
             ends = [(0, wish.bars, wish.cadences)]
-        if not ends:
-            return wish
+        else:
+            return self._with_room(wish)
         tried = sorted(wish.keys or (Key("C"), Key("C", True)))
         if wish.keys is None and wish.chords:
             tried = list(ALL_KEYS)
@@ -205,6 +205,18 @@ class Sections:
         if keys is not None or len(allowed) < len(tried):
             keys = frozenset(allowed) if keys is not None or wish.chords else self._of_modes(allowed)
         return replace(wish, keys=keys, cadences=frozenset().union(*allowed.values()))
+
+    def _with_room(self, wish: SectionWish) -> SectionWish:
+        """A section of open length with as many bars more than its fixed chords as its cadence needs behind them."""
+        keys = wish.keys or (ALL_KEYS if wish.chords else (Key("C"), Key("C", True)))
+        chords = {key: fixed_chords(wish, key, self.meter) for key in keys}
+        bars = max(MIN_SECTION_BARS, wish.bars_at_least)
+        while not any(
+            cadences_at(chords[key], bars * self.meter.bar_div, key, self.meter) & (wish.cadences or frozenset())
+            for key in keys
+        ):
+            bars += 1  # two bars behind the last chord all is open
+        return replace(wish, bars_at_least=bars)
 
     def _of_modes(self, keys: dict[Key, frozenset[str | None]]) -> frozenset[Key]:
         modes = {key.minor for key in keys}
