@@ -99,6 +99,7 @@ def read_figure(text: str, key: Key) -> tuple[int, str, int]:
     local = _tonicised(found[6], key)
     root = _root(found[1], found[2], local)
     digits = re.sub(r"[b#]\d|/", "", found[5])
+    digits = digits or ("7" if "9" in found[5] else "")
     quality = _quality(found[2], found[3] or "", found[4] or "", digits, (root - local.pc) % 12, local)
     tones = chord_pcs(root, quality)
     return root, quality, tones[min(_INVERSION.get(digits, 0), len(tones) - 1)]
