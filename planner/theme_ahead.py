@@ -48,7 +48,7 @@ _PLAIN_NOTES = (3, 4, 6, 8, 9, 12, 16, 18, 21, 24, 30, 36, 42, 48, 54, 60, 72, 8
 _PLAIN_RESTS = (0, 3, 4, 6, 8, 9, 12, 18, 24, 30, 36, 48, 60, 72)
 _SEEN_HERE, _SEEN_ANYWHERE = 2, 40  # how often a value must be seen in a meter, or in all meters
 # Pitch classes above the tonic that close a theme with a cadence.
-_CLOSES = {"PAC": (0,), "HC": (2, 7, 11)}
+CLOSES = {"PAC": (0,), "HC": (2, 7, 11)}
 _FLOOR = 1e-3  # least weight of what is possible
 
 
@@ -173,6 +173,8 @@ class ThemeLimits:
             others.
         bars: lengths that it may have; None: as above.
 
+    Public besides: `bars` that are possible, `upbeats` that were asked for.
+
     Raises:
         ValueError: a span of less than an octave, or no theme is possible.
     """
@@ -196,7 +198,7 @@ class ThemeLimits:
         self._note_bits = tuple(_bits(row.tobytes()) for row in self._notes)
         self._rest_bits = tuple(_bits(row.tobytes()) for row in self._rests)
         self._steps = tables["steps"][int(scene.key.minor)].astype(np.float32).tobytes()
-        self._upbeats = tuple(upbeats) if upbeats is not None else _default_upbeats(scene)
+        self.upbeats = tuple(upbeats) if upbeats is not None else _default_upbeats(scene)
         wanted = tuple(bars) if bars is not None else theme_bars(scene)
         self.bars = tuple(b for b in wanted if self._upbeats_of(b))
         if not self.bars:
@@ -217,9 +219,9 @@ class ThemeLimits:
         elif field == UPBEAT:
             found[self._upbeats_of(walker.bars)] = 1
         elif field == OCTAVE:
-            middle = (self.span[0] + self.span[1]) / 2
+            # The tonic of reference is at most a tritone from the middle of the range.
             tonics = np.array([tonic_pitch(self.scene.key, k) for k in range(len(found))])
-            found[np.abs(tonics - middle) <= (self.span[1] - self.span[0]) / 2] = 1
+            found[(tonics >= self.span[0] - 6) & (tonics <= self.span[1] + 6)] = 1
         return found
 
     def _ends_of(self, bars: int) -> _Ends:
@@ -228,11 +230,11 @@ class ThemeLimits:
     def _upbeats_of(self, bars: int) -> list[int]:
         """The upbeats that a theme of so many bars can begin with."""
         ends = self._ends_of(bars)
-        return [u for u in self._upbeats if (ends.starts if u else ends.open)[MAX_UPBEAT - u]]
+        return [u for u in self.upbeats if (ends.starts if u else ends.open)[MAX_UPBEAT - u]]
 
     def _wanted(self, walker: ThemeWalker) -> tuple[int, ...] | None:
         """Pitch classes above the tonic that the last note may have, None for all."""
-        return _CLOSES.get(self.scene.closes(walker.bars) or "")
+        return CLOSES.get(self.scene.closes(walker.bars) or "")
 
     def _gaps(self, walker: ThemeWalker) -> Float[np.ndarray, " values"]:
         ends = self._ends_of(walker.bars)
