@@ -366,6 +366,7 @@ def roman_plans(wir: Path | None, music21: Path) -> tuple[list[MarkedPlan], list
     plans: list[MarkedPlan] = []
     dropped: list[tuple[str, str]] = []
     seen: set[object] = set()
+    both: set[tuple[str, str]] = set()  # pieces of When in Rome
     for source in sources:
         try:
             analysis = parse_roman_text(source.path.read_text(encoding="utf-8"))
@@ -376,10 +377,13 @@ def roman_plans(wir: Path | None, music21: Path) -> tuple[list[MarkedPlan], list
         if style == "bach_chorale" and work == "chorale_":
             dropped.append((source.id, "is a chorale that no one names"))
             continue
-        if source.id.startswith("music21/") and work in seen:
+        piece = (style, _bwv(source, analysis.head) if style == "bach_chorale" else work)
+        if source.id.startswith("music21/") and piece in both:
             dropped.append((source.id, "When in Rome has it"))
             continue
-        made = 0
+        if not source.id.startswith("music21/"):
+            both.add(piece)
+        before = len(plans) + len(dropped)
         for stretch in _stretches(analysis):
             if len(stretch.bars) < MIN_BARS:
                 continue
@@ -392,11 +396,10 @@ def roman_plans(wir: Path | None, music21: Path) -> tuple[list[MarkedPlan], list
             if (work, stretch.chords) in seen:
                 dropped.append((source.id, "has the same chords as another analysis"))
                 continue
-            seen |= {(work, stretch.chords), work}
+            seen.add((work, stretch.chords))
             annotated = frozenset({"sections", "phrases", "keys", "chords"}) - missing
             origin = Origin(f"{source.id}:{stretch.first}", work, split, source.licence, by)
             plans.append(MarkedPlan(plan, annotated, origin, missing))
-            made += 1
-        if not made:
+        if len(plans) + len(dropped) == before:
             dropped.append((source.id, "has no eight bars of one meter"))
     return plans, dropped
