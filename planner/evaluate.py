@@ -212,16 +212,25 @@ def divergence_table(found: Sequence[Divergence]) -> dict[str, Any]:
     return table
 
 
-def plan_figures(plans: Sequence[Plan], themes: Callable[[Sequence[Plan]], dict[str, float]]) -> dict[str, Any]:
-    """What a set of plans keeps, its lengths and its themes."""
-    kept, planned = cadences_kept(plans)
+def plan_figures(
+    plans: Sequence[Plan],
+    themes: Callable[[Sequence[Plan]], dict[str, float]],
+    missing: Sequence[frozenset[str]] | None = None,
+) -> dict[str, Any]:
+    """What a set of plans keeps, its lengths and its themes; a plan is left out where it misses what is measured."""
+
+    def told(*parts: str) -> list[Plan]:
+        return [p for i, p in enumerate(plans) if missing is None or missing[i].isdisjoint(parts)]
+
+    kept, planned = cadences_kept(told("phrases", "cadences", "chords", "keys"))
+    home = [at_home(plan) for plan in told("sections", "keys", "home")]
     return {
         "plans": len(plans),
         "cadences_kept": kept / planned if planned else 1.0,
         "cadences": planned,
-        "at_home": float(np.mean([at_home(plan) for plan in plans])),
+        "at_home": float(np.mean(home)) if home else 1.0,
         "bars": lengths(plans),
-        "themes": themes(plans),
+        "themes": themes(told("themes")),
     }
 
 
@@ -288,7 +297,8 @@ def evaluate(cfg: dict[str, Any]) -> dict[str, Any]:
     real = [m.plan for m in people]
     compared = {people[i].plan.style for members in groups(real).values() for i in members}
     themes = theme_measure(plans)
-    found["plans"] = {name: plan_figures(side, themes) for name, side in (sides | {"people": real}).items()}
+    found["plans"] = {name: plan_figures(side, themes) for name, side in sides.items()}
+    found["plans"]["people"] = plan_figures(real, themes, [m.missing for m in people])
     return found | {
         "styles_left_out": sorted({m.plan.style for m in held_out} - compared),
         "plans_per_second": round(speed, 1),

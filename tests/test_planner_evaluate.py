@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import planner.evaluate
 from benchmarks.plans import markdown
 from music.analysis.marked_plan import MarkedPlan, Origin
 from music.errors import RequestError
@@ -30,6 +31,7 @@ from planner.evaluate import (
     stream_nats,
 )
 from planner.grammar import GrammarPlanner
+from planner.interface import PlanRequest
 from planner.streams import Tokens
 
 KINDS = {("bach_chorale", "satb"): 24, ("mozart_quartet", "quartet"): 22}
@@ -130,17 +132,25 @@ def test_people_are_compared_with_each_planner(plans: list[MarkedPlan]) -> None:
     assert row["ratio"] < 2
 
 
-class _Learned(GrammarPlanner):
-    """Stands in for the learned planner, whose weights a test does not have."""
+class Ready:
+    """Stands in for planners, whose weights a test does not have and whose drawing takes time: plans that are ready."""
+
+    styles = tuple(style for style, _ in KINDS)
+    plans: tuple[Plan, ...] = ()
 
     def __init__(self, weights: Path | None = None) -> None:
-        self.styles = tuple(style for style, _ in KINDS)
+        pass
+
+    def plan(self, request: PlanRequest, *, seed: int) -> Plan:
+        own = [plan for plan in self.plans if plan.style == request.style]
+        return own[seed % len(own)]
 
 
 def test_the_task_and_its_tables(plans: list[MarkedPlan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "plans.jsonl"
-    file.write_text("\n".join(json.dumps(m.to_json()) for m in plans))
-    monkeypatch.setitem(sys.modules, "planner.sampling", SimpleNamespace(LearnedPlanner=_Learned, SHIPPED=Path()))
+    monkeypatch.setattr(Ready, "plans", tuple(m.plan for m in plans))
+    monkeypatch.setattr(planner.evaluate, "GrammarPlanner", Ready)
+    monkeypatch.setattr(planner.evaluate, "load_plans", lambda data, cache_dir: (plans, ""))
+    monkeypatch.setitem(sys.modules, "planner.sampling", SimpleNamespace(LearnedPlanner=Ready, SHIPPED=Path()))
     known = {"token_nats": lambda path, stream, walks: [np.ones(len(walk)) for walk in walks]}
     monkeypatch.setitem(sys.modules, "planner.likelihood", SimpleNamespace(**known))
     task = {
@@ -151,8 +161,7 @@ def test_the_task_and_its_tables(plans: list[MarkedPlan], tmp_path: Path, monkey
         "draws": 5,
         "progress": False,
     }
-    data = {"name": "plans", "of": "composer", "file": str(file)}
-    figures = evaluate({"data": data, "task": task, "seed": 0, "cache_dir": str(tmp_path), "weights": None})
+    figures = evaluate({"data": {}, "task": task, "seed": 0, "cache_dir": str(tmp_path), "weights": None})
     assert figures["nats"]["chord"]["network"] == pytest.approx(2.0)
     assert set(figures["divergence"]) == {"learned", "grammar"}
     assert figures["divergence"]["learned"] == figures["divergence"]["grammar"]
