@@ -15,7 +15,7 @@ from music.plan import MAX_BARS, Theme
 from music.plan_text import PlanText, SectionText
 from music.time import Meter
 from planner.dice import Dice, pick_from
-from planner.forms import FORMS, MIN_SECTION_BARS, USUAL, Slot, form_of_letters
+from planner.forms import FORMS, MIN_SECTION_BARS, USUAL, Slot
 from planner.frame import Place, _bars, _check_theme, _pickup, _style, _tempo_wish, _theme_fits, agree
 from planner.interface import PlanRequest
 from planner.request import METERS, FormWish, known_meter, read_form
@@ -57,7 +57,7 @@ def read(request: PlanRequest, *, seed: int = 0) -> Wishes:
     _check_themes(themes, meters, drafts, bars)
     pickup = _upbeat(request, pickup, lead, _some_meter(meters))
     key = agree("key", request.key, text.key) or (lead.key if lead else None)
-    form = (wish.form or form_of_letters([draft.slot.label for draft in drafts])) if wish else None
+    form = wish.form if wish else None
     sections = Sections(tuple(drafts), themes, _some_meter(meters), key is not None)
     homes = None
     if drafts and key is not None:
@@ -71,7 +71,7 @@ def read(request: PlanRequest, *, seed: int = 0) -> Wishes:
         ensemble=ensemble,
         key=key,
         meters=meters,
-        tempo=(tempo, tempo) if tempo is not None else form.tempo if wish and wish.form and form else None,
+        tempo=(tempo, tempo) if tempo is not None else form.tempo if form else None,
         pickup_div=pickup,
         bars=bars,
         form=(form.title or None) if form else None,

@@ -9,8 +9,8 @@ from music.time import Meter
 from planner.forms import FORMS, form_of_letters
 from planner.frame import _tempo_word
 
-# Forms whose letters alone give the title; a strophic song or a bar form has letters that many a piece has.
-_BY_LETTERS = ("rondo", "rondo7", "sonata_rondo", "sonata", "sonatina", "ritornello", "variations")
+# Forms whose letters alone give the title: those of a strophic song or a bar form many another piece has.
+_BY_LETTERS = ("rondo", "rondo7", "sonata_rondo", "sonata", "sonatina", "variations")
 _SCHERZO_QPM = FORMS["scherzo_trio"].tempo or (168.0, 208.0)
 _MANY_RETURNS = 3
 

@@ -150,7 +150,7 @@ def _text(reader: plan_json._Reader, name: str, parse: Callable[[str], Any]) -> 
     return reader.parsed(name, parse) if name in reader.data else None
 
 
-def _number(reader: plan_json._Reader, name: str, low: float, high: float) -> float | None:
+def _number(reader: plan_json._Reader, name: str, low: float | int, high: float | int) -> float | None:
     value = reader.number(name, None)
     if value is not None and not low <= value <= high:
         reader.fail(f"field {name!r} is {value:g}, outside {low:g}..{high:g}")
