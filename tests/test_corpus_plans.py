@@ -195,6 +195,42 @@ def test_the_same_bytes_with_two_workers(own: tuple[Path, Path], tmp_path: Path)
     assert one.rows == two.rows
 
 
+def test_the_composers_corpus_has_plans_without_scores_beside_it(
+    sets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    music21 = corpus_sources.music21_corpus_dir()
+    monkeypatch.setattr(corpus_plans, "music21_corpus_dir", lambda: music21)
+    (music21 / "airdsAirs").mkdir()
+    tune = "X:1\nT:One\nM:2/4\nL:1/8\nK:G\n|:G2Bd|g2dB|c2ec|G4:|\n"
+    (music21 / "airdsAirs" / "a.abc").write_text(tune + tune.replace("K:G", "K:?"), encoding="utf-8")
+    (sets / "Taking-Form").mkdir()
+    for name in ("sonata14op27no2(Moonlight)movt1", "sonata1op2no1movt1"):
+        (sets / "Taking-Form" / f"{name}.csv").write_text("1,1,A\n5,1,B\n12,1,\n", encoding="utf-8")
+    song = sets / "When-in-Rome" / "Corpus" / "OpenScore-LiederCorpus" / "Wolf,_Hugo" / "Lieder" / "1"
+    song.mkdir(parents=True)
+    chords = "\n".join(f"m{n} C: I b2 V" for n in range(1, 10))
+    (song / "analysis.txt").write_text(f"Time Signature: 4/4\n{chords}\n", encoding="utf-8")
+    shutil.rmtree(sets / "StringQuartets")
+    reports = [
+        prepare_plans(
+            "composer", path=sets, cache_dir=tmp_path / "cache", out=tmp_path / str(n), workers=n, progress=False
+        )
+        for n in (1, 2)
+    ]
+    assert reports[0].path.read_bytes() == reports[1].path.read_bytes()
+    found = [m.origin.id for m in read_plans(reports[0].path)]
+    scores = [name for name in found if name.startswith(("music21/bach", "piano/"))]
+    assert scores == found[: len(scores)]
+    assert found[len(scores) :] == [
+        "music21/airdsAirs/a.abc#1:0",
+        "when_in_rome/OpenScore-LiederCorpus/Wolf,_Hugo/Lieder/1:0",
+        "taking_form/sonata14op27no2(Moonlight)movt1.csv:0",
+        "taking_form/sonata1op2no1movt1.csv:0",
+    ]
+    assert reports[0].dropped[-1] == ("music21/airdsAirs/a.abc#2", "K:? is not a key")
+    assert {"fiddle_tune", "lied", "beethoven_piano"} <= reports[0].styles().keys()
+
+
 def test_a_fault_in_one_piece_ends_nothing(own: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     real = corpus_plans.plan_of_score
 
