@@ -32,7 +32,8 @@ from render.console import show_figures, stage
 from render.folder import check_folder, new_folder, provenance, slug
 
 Settings = dict[str, Any]
-TRAININGS = {"train_composer": "composer.train", "train_benchmark": "composer.benchmark_train"}
+TRAININGS = {"train_planner": "planner.train", "train_composer": "composer.train"}
+TRAININGS |= {"train_benchmark": "composer.benchmark_train"}
 MEASURES = {"evaluate_composer": "composer.evaluate", "benchmark": "composer.benchmark"}
 MEASURES |= {"evaluate_piece": "evaluation.piece"}
 

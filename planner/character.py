@@ -112,6 +112,11 @@ def _return(model: Character, place: Place, frame: Frame, index: int, dice: Dice
     )
 
 
+def contrast_textures(texture: str) -> dict[str, float]:
+    """Weights of the textures of an episode beside a refrain of `texture`."""
+    return _CONTRAST[texture]
+
+
 def louder_by(dynamic: str, steps: int) -> str:
     """The dynamic so many steps louder (softer if negative), between pp and ff."""
     low, high = DYNAMICS.index("pp"), DYNAMICS.index("ff")

@@ -1,0 +1,105 @@
+"""Plans of real pieces as walks through the planner's streams."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from music.analysis.marked_plan import MarkedPlan, read_plans
+from music.errors import RequestError
+from music.plan import Theme
+from planner import form_columns, form_stream, harmony_stream, theme_stream
+from planner.streams import Stream, Tokens
+
+STREAMS: dict[str, Stream] = {
+    "form": form_columns.STREAM,
+    "harmony": harmony_stream.STREAM,
+    "theme": theme_stream.STREAM,
+}
+# What a walk of the form is told of its length: (bars in all, sections in all).
+_TOLD = ((True, True), (True, False), (False, False))
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A walk of one plan: its style, split and tokens; `first` where no section is returned to in it."""
+
+    style: str
+    split: str
+    tokens: Tokens
+    first: bool = True
+
+
+def load_plans(data: dict[str, object], cache_dir: Path) -> tuple[list[MarkedPlan], str]:
+    """The corpus' plans and the hash of their file.
+
+    Args:
+        data: `name` "plans", `of` which set, and `file`, or None for where `task=prepare data=plans` puts it.
+        cache_dir: the cache.
+
+    Raises:
+        RequestError: no plans have been prepared.
+        PlanError: the file cannot be read.
+    """
+    from music.analysis.corpus_plans import PLANS_FILE
+
+    path = Path(str(data["file"])) if data.get("file") else cache_dir / "plans" / str(data.get("of")) / PLANS_FILE
+    if not path.exists():
+        raise RequestError(f"{path} is missing: make it with task=prepare data=plans, or name one with data.file=FILE")
+    return read_plans(path), hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def known_styles(plans: Sequence[MarkedPlan], least: int = 3) -> tuple[str, ...]:
+    """Styles with so many training plans at least, sorted; others are told as "unknown"."""
+    count = Counter(m.plan.style for m in plans if m.origin.split == "train")
+    return tuple(sorted(style for style, number in count.items() if number >= least))
+
+
+def form_walks(plans: Sequence[MarkedPlan], styles: Sequence[str], *, every: bool = False) -> list[Walk]:
+    """Walks of the form, told nothing of the piece's length; with `every` also told its bars, and its sections too."""
+    found = []
+    for marked in plans:
+        for bars, sections in _TOLD if every else _TOLD[-1:]:
+            tokens = form_stream.encode(marked, styles, tell_bars=bars, tell_sections=sections)
+            if tokens is not None and len(tokens):
+                found.append(Walk(marked.plan.style, marked.origin.split, tokens))
+    return found
+
+
+def harmony_walks(plans: Sequence[MarkedPlan], styles: Sequence[str]) -> list[Walk]:
+    """Walks of the chords of every section that has any."""
+    found = []
+    for marked in plans:
+        phrases = "phrases" not in marked.missing
+        cadences = phrases and "cadences" not in marked.missing
+        for index, section in enumerate(marked.plan.sections if "chords" not in marked.missing else ()):
+            tokens = harmony_stream.encode(marked.plan, index, styles, known_phrases=phrases, known_cadences=cadences)
+            if tokens is not None and len(tokens):
+                found.append(Walk(marked.plan.style, marked.origin.split, tokens, section.source is None))
+    return found
+
+
+def theme_walks(plans: Sequence[MarkedPlan], styles: Sequence[str]) -> list[Walk]:
+    """Walks of every theme."""
+    found = []
+    for marked in plans:
+        for theme in marked.plan.themes:
+            tokens = theme_stream.encode(marked.plan, theme.label, styles)
+            if tokens is not None and len(tokens):
+                found.append(Walk(marked.plan.style, marked.origin.split, tokens))
+    return found
+
+
+def walks_of(stream: str, plans: Sequence[MarkedPlan], styles: Sequence[str], *, every: bool = False) -> list[Walk]:
+    """The walks of a stream; `every` as in `form_walks`."""
+    if stream == "form":
+        return form_walks(plans, styles, every=every)
+    return harmony_walks(plans, styles) if stream == "harmony" else theme_walks(plans, styles)
+
+
+def training_themes(plans: Sequence[MarkedPlan]) -> list[Theme]:
+    """The themes that are learned from."""
+    return [theme for m in plans if m.origin.split == "train" for theme in m.plan.themes]

@@ -1,0 +1,302 @@
+"""The learned planner: form, chords and themes drawn from its networks, under whatever is asked for.
+
+Level by level, each given what stands above it: the form's walk settles head and sections, a walk for each section its
+chords, a walk for each letter its theme. What is asked for is kept by look-ahead (`planner.form_ahead`,
+`planner.harmony_ahead`, `planner.theme_ahead`), not by trying again. Literal returns take phrases and chords from their
+model. Torch is not needed: weights are read as arrays (`planner.stepper`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from music.errors import RequestError, WeightsError
+from music.plan import Chord, Plan, Section, Theme
+from planner import form_columns, harmony_stream, theme_stream
+from planner.dice import Dice
+from planner.drawing import Limits, draw
+from planner.evidence import WithMelody
+from planner.finish import finished
+from planner.form_ahead import FormLimits
+from planner.form_lengths import Lengths
+from planner.form_stream import FormDraw, SectionDraw, drawn, indices
+from planner.form_walker import FormWalker
+from planner.grammar import theme_in_key
+from planner.harmony_ahead import HarmonyLimits, HarmonyTables
+from planner.harmony_stream import HarmonyScene, HarmonyWalker
+from planner.harmony_symbols import chords_of, with_fixed
+from planner.interface import PlanRequest
+from planner.network_config import StreamConfig
+from planner.read_wishes import read
+from planner.stepper import Stepper
+from planner.streams import Stream
+from planner.tables import index_of, tables_of
+from planner.textures import with_textures
+from planner.theme_draw import draw_theme
+from planner.theme_scene import scene_of as theme_scene_of
+from planner.themes import RANGES
+from planner.titles import make_title
+from planner.wishes import SectionWish, Wishes, fixed_chords
+from training.weight_files import load_arrays
+
+KIND = "planner/streams"
+SHIPPED = Path(__file__).parent / "weights" / "planner.safetensors"
+_STREAMS: dict[str, Stream] = {
+    "form": form_columns.STREAM,
+    "harmony": harmony_stream.STREAM,
+    "theme": theme_stream.STREAM,
+}
+
+
+class LearnedPlanner:
+    """Draws plans from networks trained on real pieces; see the module. One object serves any number of plans.
+
+    Args:
+        weights: a file of `task=train_planner`; None: the one that ships.
+        temperature: above 0; 1 is as learned, less more usual, more bolder.
+
+    Raises:
+        WeightsError: missing, damaged, or made for other streams.
+        RequestError: a temperature of 0 or less.
+    """
+
+    def __init__(self, weights: Path | None = None, temperature: float = 1.0) -> None:
+        if not temperature > 0:
+            raise RequestError(f"temperature={temperature:g} is not above 0")
+        path = Path(weights or SHIPPED)
+        tensors, self.about = load_arrays(path)
+        _check(path, self.about)
+        self.temperature = temperature
+        self.styles: tuple[str, ...] = tuple(self.about["styles"])
+        self._steppers = {
+            name: Stepper(
+                StreamConfig.from_dict(self.about["streams"][name]),
+                {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")},
+            )
+            for name in _STREAMS
+        }
+        self._lengths = Lengths(tables_of(tensors, "form"))
+        self._harmony = HarmonyTables(tables_of(tensors, "harmony"))
+        self._theme_tables = tables_of(tensors, "theme")
+        self._index = index_of(tensors)
+
+    def plan(self, request: PlanRequest, *, seed: int) -> Plan:
+        """Makes a plan; the same request and seed give the same plan.
+
+        Raises:
+            RequestError: a wish that is not understood, or two that contradict each other, both named.
+        """
+        dice = Dice(seed)
+        wishes = read(request, seed=seed)
+        form = self._form(wishes, dice)
+        assert form.key is not None
+        asked = wishes.sections(form.key) if wishes.sections else (SectionWish(),) * len(form.sections)
+        plan = _bare(form, wishes, asked, dice)
+        given = _given(wishes, plan, asked)
+        plan = self._with_chords(plan, asked, given, dice)
+        plan = self._with_themes(plan, wishes, asked, given, dice)
+        return _with_wished_textures(with_textures(plan, dice), asked)
+
+    def _draw(self, stream: str, walker: Any, limits: Limits, rng: Any) -> list[int]:
+        return draw(self._steppers[stream], walker, limits, rng, self.temperature)
+
+    def _form(self, wishes: Wishes, dice: Dice) -> FormDraw:
+        limits = FormLimits(wishes, self._lengths)
+        walker = FormWalker(
+            *indices(wishes.style, wishes.ensemble, self.styles),
+            bars_total=limits.bars_total,
+            sections_total=limits.sections_total,
+        )
+        self._draw("form", walker, limits, dice.stream("form"))
+        form = limits.settle(drawn(walker, wishes.style, wishes.ensemble))
+        return replace(form, sections=_with_literal_returns(form.sections))
+
+    def _with_chords(self, plan: Plan, asked: tuple[SectionWish, ...], given: dict[str, Theme], dice: Dice) -> Plan:
+        """The plan with chords, section by section."""
+        for index, (section, wish) in enumerate(zip(plan.sections, asked, strict=True)):
+            scene = harmony_stream.scene_of(plan, index, self.styles)
+            fixed = fixed_chords(wish, section.key, plan.meter)
+            chords = _copied(plan, section, scene) if not fixed else None
+            if chords is None:
+                chords = self._chords(plan, index, scene, fixed, given.get(wish.theme or section.letter), dice)
+            sections = list(plan.sections)
+            sections[index] = replace(section, chords=chords)
+            plan = replace(plan, sections=tuple(sections))
+        return plan
+
+    def _chords(
+        self,
+        plan: Plan,
+        index: int,
+        scene: HarmonyScene,
+        fixed: tuple[Chord, ...],
+        theme: Theme | None,
+        dice: Dice,
+    ) -> tuple[Chord, ...]:
+        section = plan.sections[index]
+        kept = fixed or _kept_head(section, plan, scene)
+        limits: Limits = HarmonyLimits(scene, kept, self._harmony)
+        if theme is not None:
+            limits = WithMelody(limits, theme, section.key, plan.meter)
+        first = next(i for i, s in enumerate(plan.sections) if s.label == section.label)
+        name = f"harmony {section.label}" if index == first else f"harmony {section.label} {index}"
+        values = self._draw("harmony", HarmonyWalker(scene), limits, dice.stream(name))
+        chords = harmony_stream.decode(values, scene)
+        return with_fixed(chords, fixed, section.key) if fixed else chords
+
+    def _with_themes(
+        self, plan: Plan, wishes: Wishes, asked: tuple[SectionWish, ...], given: dict[str, Theme], dice: Dice
+    ) -> Plan:
+        """The plan with a theme for each letter that is heard with one."""
+        heard = [wish.theme or section.letter for section, wish in zip(plan.sections, asked, strict=True)]
+        own = {section.letter for section in plan.sections}
+        letters = [name for name in dict.fromkeys(heard) if name in own or name in given]
+        for letter in letters:
+            theme = given.get(letter) or self._theme(plan, letter, dice)
+            plan = replace(plan, themes=(*plan.themes, theme))
+        sections = tuple(
+            replace(section, theme=name if name in letters else None)
+            for section, name in zip(plan.sections, heard, strict=True)
+        )
+        first = plan.theme_of(heard[0])
+        upbeat = max(0, -first.notes[0].onset_div) if first else 0
+        pickup = plan.pickup_div if wishes.pickup_div is not None else upbeat
+        return replace(plan, sections=sections, pickup_div=pickup)
+
+    def _theme(self, plan: Plan, letter: str, dice: Dice) -> Theme:
+        return draw_theme(
+            partial(self._draw, "theme"),
+            theme_scene_of(plan, letter, self.styles),
+            plan.themes,
+            dice.stream(f"theme {letter}"),
+            span=RANGES[plan.ensemble][:2],
+            tables=self._theme_tables,
+            index=self._index,
+        )
+
+
+def _check(path: Path, about: dict[str, Any]) -> None:
+    """Whether weights are of this planner, for the streams as they are.
+
+    Raises:
+        WeightsError: they are not.
+    """
+    if about.get("kind") != KIND or not isinstance(about.get("streams"), dict):
+        raise WeightsError(path, f"holds weights of kind {about.get('kind')}, which cannot plan; wanted: {KIND}")
+    for name, stream in _STREAMS.items():
+        try:
+            config = StreamConfig.from_dict(about["streams"][name])
+        except (KeyError, TypeError, ValueError) as error:
+            raise WeightsError(path, f"does not describe a network for the stream {name} ({error})") from None
+        wanted = StreamConfig.of(stream)
+        if (config.columns, config.fields) != (wanted.columns, wanted.fields):
+            raise WeightsError(path, f"is for another version of the stream {name}; train it anew")
+
+
+def _with_literal_returns(sections: tuple[SectionDraw, ...]) -> tuple[SectionDraw, ...]:
+    """Sections of the same label and length have the same phrases; only the last cadence may be another."""
+    found: list[SectionDraw] = []
+    for section in sections:
+        model = found[section.source] if section.source is not None else None
+        if model is not None and (model.label, model.bars) == (section.label, section.bars):
+            last = replace(model.phrases[-1], cadence=section.phrases[-1].cadence)
+            section = replace(
+                section,
+                phrases=(*model.phrases[:-1], last),
+                density=model.density,
+                register=model.register,
+                variation=0.0,
+            )
+        found.append(section)
+    return tuple(found)
+
+
+def _bare(form: FormDraw, wishes: Wishes, asked: tuple[SectionWish, ...], dice: Dice) -> Plan:
+    """The plan without chords and themes."""
+    assert form.key is not None
+    assert form.meter is not None
+    assert form.tempo_qpm is not None
+    title = wishes.title or make_title(
+        [s.label for s in form.sections], form.key, form.meter, form.tempo_qpm, wishes.style, wishes.form
+    )
+    sections = [_section(section, wish) for section, wish in zip(form.sections, asked, strict=True)]
+    return Plan(
+        title=title,
+        style=wishes.style,
+        ensemble=wishes.ensemble,
+        key=form.key,
+        meter=form.meter,
+        pickup_div=form.pickup_div or 0,
+        tempo_qpm=form.tempo_qpm,
+        sections=tuple(finished(sections, asked, wishes.style, dice)),
+    )
+
+
+def _section(section: SectionDraw, wish: SectionWish) -> Section:
+    assert section.key is not None
+    variation = None if section.source is None else section.variation
+    return Section(
+        label=section.label,
+        bars=section.bars,
+        key=section.key,
+        phrases=wish.phrases or section.phrases,
+        source=section.source,
+        variation=variation if wish.variation is None else wish.variation,
+        density=section.density if wish.density is None else wish.density,
+        register=section.register if wish.register is None else wish.register,
+        dynamic=wish.dynamic or section.dynamic,
+        tempo_scale=1.0 if wish.tempo_scale is None else wish.tempo_scale,
+    )
+
+
+def _given(wishes: Wishes, plan: Plan, asked: tuple[SectionWish, ...]) -> dict[str, Theme]:
+    """Given themes by letter, each in the key of the first section that it is heard in."""
+    found = {}
+    for theme in wishes.themes:
+        for section, wish in zip(plan.sections, asked, strict=True):
+            if (wish.theme or section.letter) == theme.label:
+                found[theme.label] = theme_in_key(theme, section.key, RANGES[plan.ensemble][:2])
+                break
+    return found
+
+
+def _same_shape(section: Section, model: Section) -> bool:
+    return (section.label, section.bars) == (model.label, model.bars) and [p.bars for p in section.phrases] == [
+        p.bars for p in model.phrases
+    ]
+
+
+def _copied(plan: Plan, section: Section, scene: HarmonyScene) -> tuple[Chord, ...] | None:
+    """A literal return's chords: its model's in its own key; None where it is none or closes in another way."""
+    if section.source is None:
+        return None
+    model = plan.sections[section.source]
+    if not _same_shape(section, model) or section.cadence != model.cadence:
+        return None
+    if (section.key, section.key.minor) == (model.key, model.key.minor):
+        return model.chords
+    return chords_of(scene.model, section.key, scene.unit) if section.key.minor == model.key.minor else None
+
+
+def _kept_head(section: Section, plan: Plan, scene: HarmonyScene) -> tuple[Chord, ...]:
+    """Of a literal return that closes in another way: its model's chords up to the last phrase."""
+    model = plan.sections[section.source] if section.source is not None else None
+    if model is None or not _same_shape(section, model) or section.key.minor != model.key.minor:
+        return ()
+    border = scene.ends[-2] * scene.unit if len(scene.ends) > 1 else 0
+    chords = chords_of(scene.model, section.key, scene.unit)
+    inside = (c for c in chords if c.onset_div < border)
+    return tuple(replace(c, duration_div=min(c.duration_div, border - c.onset_div)) for c in inside)
+
+
+def _with_wished_textures(plan: Plan, asked: tuple[SectionWish, ...]) -> Plan:
+    if not any(wish.textures for wish in asked):
+        return plan
+    sections = (
+        replace(section, textures=wish.textures) if wish.textures else section
+        for section, wish in zip(plan.sections, asked, strict=True)
+    )
+    return replace(plan, sections=tuple(sections))

@@ -1,0 +1,139 @@
+"""task=train_planner: trains the network of each stream on plans of real pieces and writes their weights."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning.loggers import Logger
+
+from music.errors import RequestError
+from planner.corpus import STREAMS, Walk, known_styles, load_plans, training_themes, walks_of
+from planner.data import WalkConfig, WalkData, walk_chances
+from planner.module import StreamModule
+from planner.network_config import StreamConfig
+from planner.tables import fit_all_tables
+from training.run import RunConfig, fit
+from training.weights import save_weights
+
+MONITOR = "valid/nats_per_token"
+
+
+def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, Any]:
+    """Trains stream after stream, each resuming where a checkpoint stands, and writes `out`/planner.safetensors.
+
+    Args:
+        cfg: plain values: `data` (see `planner.corpus.load_plans`), `cache_dir`, `out`, `seed`, `trainer` (Lightning's
+            arguments) and `task`: `streams` (name -> `run`, `network`, `walks` that differ from the general ones),
+            `run` (`RunConfig`), `network` (sizes of `StreamConfig`), `optimiser`, `walks` (`WalkConfig`), `resume`.
+        logger: Lightning's; False for none.
+
+    Returns:
+        Figures: parameters, walks and best nats a token of each stream, where the weights are.
+
+    Raises:
+        RequestError: no plans, none to train on or to validate with, or an unknown stream.
+    """
+    out, task = Path(cfg["out"]), cfg["task"]
+    plans, digest = load_plans(cfg["data"], Path(cfg["cache_dir"]))
+    styles = known_styles(plans)
+    started = time.perf_counter()
+    tensors: dict[str, torch.Tensor] = {}
+    networks: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
+    learned: dict[str, list[Walk]] = {}
+    rank = 0
+    for name, own in task["streams"].items():
+        if name not in STREAMS:
+            raise RequestError(f"planner stream {name!r} is not one of {', '.join(STREAMS)}")
+        walks = [w for w in walks_of(name, plans, styles, every=True) if w.split == "train"]
+        walks += [w for w in walks_of(name, plans, styles) if w.split == "valid"]
+        learned[name] = [walk for walk in walks if walk.split == "train"]
+        module, figures[name] = _train_stream(name, walks, _merged(task, own), cfg, out / name, logger)
+        networks[name] = module.network.config.to_dict()
+        tensors |= {f"{name}.{key}": value for key, value in module.network.state_dict().items()}
+        rank = module.global_rank
+    tables = fit_all_tables({name: [w.tokens for w in walks] for name, walks in learned.items()},
+                            training_themes(plans))  # fmt: skip
+    tensors |= {f"tables.{key}": torch.from_numpy(np.ascontiguousarray(value)) for key, value in tables.items()}
+    weights = out / "planner.safetensors"
+    about = {
+        "kind": "planner/streams",
+        "styles": list(styles),
+        "streams": networks,
+        "trained_on": {"plans": sum(m.origin.split == "train" for m in plans), "digest": digest},
+        "licence": cfg["data"].get("licence") or "",
+        "seed": int(cfg["seed"]),
+        "figures": figures,
+    }
+    if rank == 0:  # every process of a ddp run comes here
+        save_weights(weights, tensors, about)
+    return {**figures, "seconds": round(time.perf_counter() - started, 1), "weights": str(weights)}
+
+
+def _merged(task: dict[str, Any], own: dict[str, Any] | None) -> dict[str, Any]:
+    """The general settings with a stream's own."""
+    own = own or {}
+    return {part: {**task[part], **own.get(part, {})} for part in ("run", "network", "optimiser", "walks")} | {
+        "resume": task.get("resume", True)
+    }
+
+
+def _train_stream(
+    name: str, walks: list[Walk], task: dict[str, Any], cfg: dict[str, Any], out: Path, logger: Logger | bool
+) -> tuple[StreamModule, dict[str, Any]]:
+    """The best module of a stream, and its figures."""
+    train_set = [walk for walk in walks if walk.split == "train"]
+    valid_set = [walk for walk in walks if walk.split == "valid"]
+    if not train_set or not valid_set:
+        raise RequestError(
+            f"stream {name} has {len(train_set)} walks to train on and {len(valid_set)} to validate with; "
+            "both are needed"
+        )
+    run = _run_config(task["run"], cfg["trainer"])
+    config, seed = WalkConfig(**task["walks"]), int(cfg["seed"])
+    torch.manual_seed(seed)
+    network = StreamConfig.of(STREAMS[name], **task["network"]).to_dict()
+    module = StreamModule(network, {**task["optimiser"], "total": run.max_steps})
+    tokens = [walk.tokens for walk in train_set]
+    chances = walk_chances([walk.style for walk in train_set], tokens, config.balance)
+    data = WalkData(
+        tokens, [walk.tokens for walk in valid_set], chances, config, seed=seed, epoch_steps=run.epoch_steps
+    )
+    best, _ = fit(
+        module,
+        data,
+        out=out,
+        config=run,
+        frames_per_batch=config.batch,
+        logger=logger,
+        resume=bool(task["resume"]),
+        monitor=MONITOR,
+    )
+    checkpoint = torch.load(best, map_location="cpu", weights_only=True)
+    module.load_state_dict(checkpoint["state_dict"])
+    scores = [
+        float(state["best_model_score"])
+        for state in checkpoint.get("callbacks", {}).values()
+        if isinstance(state, dict) and state.get("best_model_score") is not None
+    ]
+    found = {
+        "parameters": sum(p.numel() for p in module.parameters()),
+        "train_walks": len(train_set),
+        "valid_walks": len(valid_set),
+        "train_tokens": sum(len(t) for t in tokens),
+        "steps": int(checkpoint["global_step"]),
+        "valid_nats_per_token": round(min(scores), 4) if scores else None,
+    }
+    return module, found
+
+
+def _run_config(values: dict[str, Any], trainer: dict[str, Any]) -> RunConfig:
+    """The run with the trainer's arguments; a trainer may shorten it (the smoke test does)."""
+    trainer = dict(trainer)
+    steps = int(trainer.pop("max_steps", values["max_steps"]))
+    epoch = min(int(values["epoch_steps"]), steps)
+    return RunConfig(**{**values, "max_steps": steps, "epoch_steps": epoch}, trainer=trainer)
