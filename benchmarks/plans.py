@@ -109,8 +109,8 @@ def markdown(figures: Figures) -> str:
     ]
     for name, groups in figures["divergence"].items():
         parts.append(
-            f"Plans of the {name} planner: Jensen-Shannon divergence from half of people's plans, as a multiple of the "
-            "other half's (with the 2.5th and 97.5th percentiles over splits into halves)."
+            f"{name.capitalize()} plans: Jensen-Shannon divergence from half of people's held-out plans, as a multiple "
+            "of the other half's (with the 2.5th and 97.5th percentiles over splits into halves)."
         )
         parts.append(table(["group", "plans in a half", *_measures(groups)], ratio_rows(groups)))
     left_out = ", ".join(figures["styles_left_out"])

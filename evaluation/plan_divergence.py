@@ -26,7 +26,7 @@ class Divergence:
     """One measure of one group of styles.
 
     Args:
-        group: a style, or a family ("piano") of those that are too few by themselves.
+        group: of `groups`: a style, a family ("piano") of those that are too few by themselves, or a whole family.
         measure: a name of `evaluation.plans.MEASURES`.
         plans: in each half.
         events: mean number that was counted in each sample.
@@ -50,13 +50,17 @@ class Divergence:
 def groups(plans: Sequence[Plan], least: int = MIN_PLANS) -> dict[str, list[int]]:
     """Indices of plans by style, where a style has at least `least`; the others' by family, where it has as many.
 
-    What is left after that stands in no group.
+    What is left after that stands in no group, save that a family of several styles also stands as a whole, as "all
+    piano": large enough to show what single styles are too few for.
     """
     styles = Counter(plan.style for plan in plans)
     found: dict[str, list[int]] = {}
+    whole: dict[str, list[int]] = {}
     for index, plan in enumerate(plans):
-        name = plan.style if styles[plan.style] >= least else FAMILIES[plan.ensemble]
-        found.setdefault(name, []).append(index)
+        family = FAMILIES[plan.ensemble]
+        found.setdefault(plan.style if styles[plan.style] >= least else family, []).append(index)
+        whole.setdefault(family, []).append(index)
+    found |= {f"all {family}": members for family, members in whole.items() if members not in found.values()}
     return {name: found[name] for name in sorted(found) if len(found[name]) >= least}
 
 

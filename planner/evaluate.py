@@ -253,6 +253,23 @@ def compare_plans(
     }
 
 
+def training_plans_compared(
+    people: Sequence[MarkedPlan], training: Sequence[MarkedPlan], *, seed: int, draws: int
+) -> dict[str, Any]:
+    """The same of people's own training plans: what the measures give for plans that are real, but of other works.
+
+    Of styles with fewer training plans than held-out ones, only as many of these are taken, drawn at random.
+    """
+    have, taken = kinds(training), Counter[tuple[str, str]]()
+    chosen = []
+    for index in np.random.default_rng(seed).permutation(len(people)):
+        kind = (people[index].plan.style, people[index].plan.ensemble)
+        if taken[kind] < have[kind]:
+            taken[kind] += 1
+            chosen.append(people[index])
+    return compare_plans(chosen, {"training": [m.plan for m in training]}, seed=seed, draws=draws)["training"]
+
+
 def evaluate(cfg: dict[str, Any]) -> dict[str, Any]:
     """Runs the task.
 
@@ -294,6 +311,10 @@ def evaluate(cfg: dict[str, Any]) -> dict[str, Any]:
     speed = len(ours) / (time.perf_counter() - began)
     sides = {"learned": ours, "grammar": grammar_plans(counts, seed=seed)}
     found["divergence"] = compare_plans(people, sides, seed=seed, draws=int(task["draws"]))
+    training = [m for m in plans if m.origin.split == "train" and not m.missing]
+    found["divergence"]["people's training"] = training_plans_compared(
+        people, training, seed=seed, draws=int(task["draws"])
+    )
     real = [m.plan for m in people]
     compared = {people[i].plan.style for members in groups(real).values() for i in members}
     themes = theme_measure(plans)

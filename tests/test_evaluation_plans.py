@@ -186,8 +186,9 @@ def test_another_source_is_found_out_where_it_differs() -> None:
 def test_styles_that_are_too_few_stand_with_their_family() -> None:
     plans = drawn(12, 0, style="haydn_quartet", ensemble="quartet")
     plans += drawn(6, 1, style="mozart_piano", ensemble="piano") + drawn(5, 2, style="chopin_piano", ensemble="piano")
-    plans += drawn(3, 3)
-    assert {name: len(members) for name, members in groups(plans).items()} == {"haydn_quartet": 12, "piano": 11}
+    plans += drawn(3, 3) + drawn(2, 4, style="mozart_quartet", ensemble="quartet")
+    sizes = {name: len(members) for name, members in groups(plans).items()}
+    assert sizes == {"haydn_quartet": 12, "piano": 11, "all quartet": 14}
 
 
 def test_ours_have_the_styles_of_people() -> None:

@@ -29,6 +29,7 @@ from planner.evaluate import (
     new_sections,
     per_unit,
     stream_nats,
+    training_plans_compared,
 )
 from planner.grammar import GrammarPlanner
 from planner.interface import PlanRequest
@@ -132,6 +133,14 @@ def test_people_are_compared_with_each_planner(plans: list[MarkedPlan]) -> None:
     assert row["ratio"] < 2
 
 
+def test_training_plans_are_no_further_than_people_are(plans: list[MarkedPlan]) -> None:
+    held_out, training = plans[1::2], plans[::2]
+    found = training_plans_compared(held_out, training[:-8], seed=0, draws=20)
+    assert found["bach_chorale"]["chord bigrams"]["ratio"] < 1.4
+    assert found["bach_chorale"]["section bars"]["plans"] == 6
+    assert "mozart_quartet" not in found  # three training plans are left
+
+
 class Ready:
     """Stands in for planners, whose weights a test does not have and whose drawing takes time: plans that are ready."""
 
@@ -163,7 +172,7 @@ def test_the_task_and_its_tables(plans: list[MarkedPlan], tmp_path: Path, monkey
     }
     figures = evaluate({"data": {}, "task": task, "seed": 0, "cache_dir": str(tmp_path), "weights": None})
     assert figures["nats"]["chord"]["network"] == pytest.approx(2.0)
-    assert set(figures["divergence"]) == {"learned", "grammar"}
+    assert set(figures["divergence"]) == {"learned", "grammar", "people's training"}
     assert figures["divergence"]["learned"] == figures["divergence"]["grammar"]
     assert set(figures["plans"]) == {"learned", "grammar", "people"}
     assert figures["plans"]["people"]["at_home"] == 1.0
