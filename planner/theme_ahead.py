@@ -193,6 +193,7 @@ class ThemeLimits:
         self.scene, self.span = scene, span
         kind = meter_class(scene.meter)
         self._notes = tables["notes"][kind] > 0
+        self._notes[0, min(scene.bar, LONGEST) - 1] = True  # a note of a bar needs no example
         self._rests = tables["rests"][kind] > 0
         self._rests[:, min(scene.bar, TO_END) :] = False
         self._note_bits = tuple(_bits(row.tobytes()) for row in self._notes)

@@ -132,7 +132,8 @@ class Rules:
         if field == GAP:
             seen = self.rests[PLACES.index(place), value] > 0
             return bool(seen) and value < self.scene.bar and walker.position + value < walker.end
-        return bool(self.notes[PLACES.index(place), value]) and walker.position + value + 1 <= walker.end
+        seen = self.notes[PLACES.index(place), value] > 0 or (place == 0 and value + 1 == self.scene.bar)
+        return bool(seen) and walker.position + value + 1 <= walker.end
 
     def completable(self, walker: ThemeWalker) -> bool:
         if walker.field is None:
@@ -158,7 +159,7 @@ class Rules:
         ("1/8", "C", ((2, "PAC"), (4, "PAC")), 0, (5, 9), (0, 3)),
         ("3/16", "F#", ((2, "HC"), (4, None)), 3, (6, 4, 9), (0,)),
         ("1/8", "d", ((3, "PAC"), (4, None)), 6, (4, 6), (0, 12)),
-        ("2/16", "C", ((2, None), (4, "PAC")), 0, (18, 8), (0, 3)),
+        ("2/16", "E", ((2, None), (4, "PAC")), 0, (18, 8), (0, 3)),
     ],
 )
 def test_look_ahead_is_exact(
@@ -236,7 +237,7 @@ def test_what_no_theme_can_keep_is_refused() -> None:
     with pytest.raises(ValueError, match="less than an octave"):
         ThemeLimits(scene(), uniform_tables(), (60, 70))
     with pytest.raises(ValueError, match="no theme of 2 bars"):
-        ThemeLimits(scene(), {**uniform_tables(), "notes": uniform_tables()["notes"] * 0}, (60, 84), bars=[2])
+        ThemeLimits(scene(), {**uniform_tables(), "rests": uniform_tables()["rests"] * 0}, (60, 84), bars=[2])
 
 
 def test_a_wanted_close_weighs_on_what_comes_before() -> None:
