@@ -13,6 +13,7 @@ have. Where all is open a form has 40 sections and 400 bars at most.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -23,7 +24,7 @@ from music.pitch import ALL_KEYS, Key
 from music.plan import CADENCES, MAX_BARS, TEMPO_RANGE
 from music.time import Meter
 from planner import form_columns as fc
-from planner.form_lengths import Lengths, StyleLengths, fit_tables, floored, stepped, uniform_tables
+from planner.form_lengths import MOST_SECTIONS, Lengths, StyleLengths, fit_tables, floored, stepped, uniform_tables
 from planner.form_stream import FormDraw
 from planner.form_walker import FormWalker
 from planner.form_wishes import Scene, bars_of, can_close, chord_bars, make_scene, settled
@@ -33,7 +34,7 @@ from planner.wishes import SectionWish, Wishes, cadences_at, fixed_chords
 
 __all__ = ["MOST_BARS", "MOST_SECTIONS", "FormLimits", "Lengths", "fit_tables", "uniform_tables"]
 
-MOST_SECTIONS, MOST_BARS = 40, 400  # where neither is asked for
+MOST_BARS = 400  # where neither bars nor sections are asked for
 _AUTHENTIC = frozenset(("PAC", "IAC"))
 _ANY = frozenset((None, *CADENCES))
 _OTHER_METER, _OTHER_PICKUP = len(fc.METERS_KNOWN), len(fc.PICKUPS)
@@ -64,6 +65,9 @@ class FormLimits:
     Args:
         wishes: the request's.
         tables: lengths of sections and phrases; a `Lengths` may serve many requests.
+        sections: how many sections an open form is to have (`Lengths.section_counts` says what is usual). Without it a
+            form whose bars are open too may end only where it happens to have closed at home, which makes it longer
+            than real ones are.
 
     Raises:
         RequestError: two wishes that contradict each other, both named.
@@ -72,7 +76,13 @@ class FormLimits:
         bars_total, sections_total: to be told to the `FormWalker`, None where they are open.
     """
 
-    def __init__(self, wishes: Wishes, tables: Mapping[str, np.ndarray] | Lengths) -> None:
+    def __init__(
+        self, wishes: Wishes, tables: Mapping[str, np.ndarray] | Lengths, *, sections: int | None = None
+    ) -> None:
+        first_least = max([MIN_SECTION_BARS, *(theme.bars for theme in wishes.themes)])
+        if wishes.sections is None and sections is not None:
+            made = (SectionWish(bars_at_least=first_least), *[SectionWish()] * (sections - 1))
+            wishes = replace(wishes, sections=lambda home: made)
         self.wishes = wishes
         self._lengths = tables if isinstance(tables, Lengths) else Lengths(tables)
         self._style: StyleLengths | None = None
@@ -89,7 +99,7 @@ class FormLimits:
         self.bars_total = wishes.bars
         if probe and self.bars_total is None and all(self._fixed):
             self.bars_total = sum(self._least)
-        self._first_least = max([MIN_SECTION_BARS, *(theme.bars for theme in wishes.themes)])
+        self._first_least = first_least
         self._check()
 
     def _check(self) -> None:

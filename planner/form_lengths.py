@@ -20,6 +20,8 @@ from planner.forms import MIN_SECTION_BARS
 from planner.streams import UNKNOWN, Tokens
 
 SECTION_SIZE, PHRASE_SIZE = 257, 129  # lengths told apart in the tables; index 0 is never used
+MOST_SECTIONS = 40  # of a form that is quite open
+_STYLE = fc.STREAM.column["style"]
 _PRIOR = 30.0  # so many lengths of all styles are added to a style's own
 _FLOOR = 1e-7  # share of a length that no table knows
 _TIED = 0.9  # how often a return is as long as its model
@@ -27,13 +29,15 @@ _SPECTRUM = 4096  # more than the bars that any sum of sections may have beyond 
 
 
 def fit_tables(tokens: Sequence[Tokens]) -> dict[str, np.ndarray]:
-    """Shares of the lengths of sections and phrases in training tokens.
+    """Shares of the lengths of sections and phrases in training tokens, and of the numbers of sections.
 
     Returns:
-        "section_bars" [styles + 1, 257] and "phrase_bars" [styles + 1, 129], float32: row 0 for all styles together,
-        then one for each style's column value; column b is the share of b bars.
+        "section_bars" [styles + 1, 257], "phrase_bars" [styles + 1, 129] and "sections" [styles + 1, 41], float32: row
+        0 for all styles together, then one for each style's column value; column b is the share of b bars or
+        sections.
     """
     return {
+        "sections": _counts(tokens),
         "section_bars": _shares(tokens, fc.BARS, fc.MAX_SECTION_STEP, SECTION_SIZE),
         "phrase_bars": _shares(tokens, fc.PHRASE, fc.MAX_PHRASE_STEP, PHRASE_SIZE),
     }
@@ -43,26 +47,43 @@ def uniform_tables() -> dict[str, np.ndarray]:
     """Tables in which sections of 4 to 32 bars and phrases of 1 to 8 are as likely as each other."""
     sections, phrases = np.zeros((1, SECTION_SIZE), np.float32), np.zeros((1, PHRASE_SIZE), np.float32)
     sections[0, MIN_SECTION_BARS:33], phrases[0, 1:9] = 1 / (33 - MIN_SECTION_BARS), 1 / 8
-    return {"section_bars": sections, "phrase_bars": phrases}
+    counts = np.zeros((1, MOST_SECTIONS + 1), np.float32)
+    counts[0, 1:9] = 1 / 8
+    return {"section_bars": sections, "phrase_bars": phrases, "sections": counts}
+
+
+def _counts(tokens: Sequence[Tokens]) -> Float[np.ndarray, "styles counts"]:
+    found: Counter[tuple[int, int]] = Counter()
+    for walk in tokens:
+        if walk.values[-1] == fc.END and walk.fields[-1] == fc.LABEL:
+            sections = int((walk.fields == fc.LABEL).sum()) - 1
+            if 1 <= sections <= MOST_SECTIONS:
+                found[int(walk.columns[0, _STYLE]), sections] += 1
+    table = _table(found, MOST_SECTIONS + 1)
+    table[:, 0] = 0.0
+    return (table / table.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def _shares(tokens: Sequence[Tokens], field: int, step: int, size: int) -> Float[np.ndarray, "styles lengths"]:
-    style_column = fc.STREAM.column["style"]
     counts: Counter[tuple[int, int]] = Counter()
     for walk in tokens:
-        style, part = int(walk.columns[0, style_column]), 0
+        style, part = int(walk.columns[0, _STYLE]), 0
         for value in walk.values[walk.fields == field].tolist():
             part = 0 if value == UNKNOWN else part + value + (value < step)
             if value not in (UNKNOWN, step):
                 counts[style, min(part, size - 1)] += 1
                 part = 0
+    return _table(counts, size).astype(np.float32)
+
+
+def _table(counts: Counter[tuple[int, int]], size: int) -> Float[np.ndarray, "styles size"]:
+    """Shares by style of what was counted by (style, value); few counts are helped out by those of all styles."""
     table = np.zeros((1 + max((style for style, _ in counts), default=0), size))
     for (style, length), count in counts.items():
         table[style, length] += count
     table[0] = table.sum(axis=0)
     everywhere = (table[0] + 1 / size) / (table[0].sum() + 1)
-    table = (table + _PRIOR * everywhere) / (table.sum(axis=1, keepdims=True) + _PRIOR)
-    return table.astype(np.float32)
+    return (table + _PRIOR * everywhere) / (table.sum(axis=1, keepdims=True) + _PRIOR)
 
 
 class Lengths:
@@ -82,6 +103,12 @@ class Lengths:
         if row not in self._made:
             self._made[row] = StyleLengths(self._tables["section_bars"][row], self._tables["phrase_bars"][row])
         return self._made[row]
+
+    def section_counts(self, style: int) -> Float[np.ndarray, " counts"]:
+        """How likely each number of sections is in a style; index 0 is 0, the sum 1."""
+        counts = self._tables["sections"]
+        row = counts[style if style < len(counts) else 0].astype(float)
+        return row / row.sum()
 
 
 class StyleLengths:

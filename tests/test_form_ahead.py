@@ -281,6 +281,21 @@ def test_open_forms_are_not_endless() -> None:
         assert len(draw.sections) == MOST_SECTIONS or sum(s.bars for s in draw.sections) > MOST_BARS - 4
 
 
+@pytest.mark.parametrize("bars", [None, 24, 90])
+def test_an_open_form_of_so_many_sections(bars: int | None) -> None:
+    theme = Theme("A", 7, HOME, (PlanNote(0, DIVS_PER_QUARTER, 60),))
+    wishes = wishes_of(bars=bars, themes=(theme,))
+    for seed in range(10):
+        draw, _ = draw_form(FormLimits(wishes, TABLES, sections=4), np.random.default_rng(seed))
+        assert len(draw.sections) == 4
+        if bars is None:  # the longest section alone may have more than open forms have in all
+            check_open_labels([section.label for section in draw.sections])
+        else:
+            check(draw, wishes)
+        assert draw.sections[-1].key == draw.key
+        assert draw.sections[-1].phrases[-1].cadence in ("PAC", "IAC")
+
+
 def test_what_returns_keeps_its_length_where_the_total_allows_it() -> None:
     """After A of 8 bars in ABAB of 40 bars B's best length is 12."""
     limits = FormLimits(wishes_of(tuple(asked(x) for x in "ABAB"), key=HOME, bars=40), TABLES)
@@ -362,6 +377,8 @@ def test_tables_are_fitted_by_style() -> None:
     tables = fit_tables([walk(1, 8)] * 50 + [walk(2, 130)] * 50)
     assert tables["section_bars"].shape == (3, 257)
     assert tables["phrase_bars"].shape == (3, 129)
+    assert tables["sections"].argmax(axis=1).tolist() == [1, 1, 1]
+    assert Lengths(tables).section_counts(2).sum() == pytest.approx(1)
     assert np.allclose(tables["section_bars"].sum(axis=1), 1, atol=1e-5)
     assert tables["section_bars"][1].argmax() == 8
     assert tables["section_bars"][2].argmax() == 130
