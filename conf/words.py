@@ -24,19 +24,8 @@ CONFIG_FOLDER = Path(__file__).resolve().parent
 
 PATH_KEYS = frozenset(
     (
-        *(
-            "theme",
-            "melody",
-            "opening",
-            "out",
-            "plan_file",
-            "wishes",
-            "score_file",
-            "soundfont",
-            "cache_dir",
-            "weights",
-        ),
-        *("data.path", "benchmark.file"),
+        *("theme", "melody", "opening", "out", "plan_file", "wishes", "score_file", "soundfont", "cache_dir"),
+        *("weights", "planner_weights", "data.path", "benchmark.file"),
     )
 )
 TEXT_KEYS = PATH_KEYS | {"form", "key", "meter", "style", "ensemble", "title", "bars_to_fill", "redo"}
