@@ -68,7 +68,7 @@ def new_sections(tokens: Tokens) -> Bool[np.ndarray, " tokens"]:
 
 
 def per_unit(unit: Unit, walks: Sequence[Walk], nats: Nats, *, first: bool = False) -> dict[str, float]:
-    """Nats a unit, by style.
+    """Nats a unit, by style; walks that do not tell all of its fields are left out, since theirs would seem cheap.
 
     Args:
         unit: what is counted.
@@ -82,7 +82,9 @@ def per_unit(unit: Unit, walks: Sequence[Walk], nats: Nats, *, first: bool = Fal
     count: Counter[str] = Counter()
     for walk, row in zip(walks, nats, strict=True):
         tokens = walk.tokens
-        taken = owned[tokens.fields] & tokens.known
+        taken = owned[tokens.fields]
+        if not tokens.known[taken].all():
+            continue
         if first:
             taken &= new_sections(tokens) if unit.stream == "form" else walk.first
         total[walk.style] = total.get(walk.style, 0.0) + float(row[taken].sum())
@@ -171,7 +173,7 @@ def stream_nats(
     found = _table(unit, chosen, rows, first=False)
     if any(unit.stream == "form" or not walk.first for walk in chosen):
         found["first"] = _table(unit, chosen, rows, first=True)
-    return found | {"units": _units(unit, chosen)}
+    return found
 
 
 def baseline_nats(markov: MarkovTokens, grammar: MarkovTokens, walks: Sequence[tuple[str, Tokens]]) -> dict[str, Nats]:
@@ -185,11 +187,6 @@ def baseline_nats(markov: MarkovTokens, grammar: MarkovTokens, walks: Sequence[t
 
 def _styled(walks: Sequence[Walk]) -> list[tuple[str, Tokens]]:
     return [(walk.style, walk.tokens) for walk in walks]
-
-
-def _units(unit: Unit, walks: Sequence[Walk]) -> int:
-    counted = STREAMS[unit.stream].field[unit.counted]
-    return sum(int(((w.tokens.fields == counted) & w.tokens.known).sum()) for w in walks)
 
 
 def _table(unit: Unit, walks: Sequence[Walk], rows: Mapping[str, Nats], *, first: bool) -> dict[str, Any]:
