@@ -141,11 +141,12 @@ def _hidden(labels: tuple[str, ...], home: Key, rng: np.random.Generator, total:
     """Sections: alike where the label is, so that a wish for a label can be met by all of them."""
     known: dict[str, Hidden] = {}
     shares = _shares(labels, total, rng) if total else {}
+    lengths = ([4, 5, 6, 8, 8, 8, 10, 12, 16], [4], [7, 24, 40, 60])[int(rng.choice(3, p=(0.8, 0.12, 0.08)))]
     for index, label in enumerate(labels):
         at_home = label[0] == labels[0][0] or label == labels[-1]
         roman = str(rng.choice(MINOR_KEYS if home.minor else MAJOR_KEYS))
         key = home if at_home or index == 0 else home.relative(roman)
-        bars = shares.get(label) or int(rng.choice([4, 5, 6, 8, 8, 8, 10, 12, 16]))
+        bars = shares.get(label) or int(rng.choice(lengths))
         phrases = _phrases(bars, "PAC" if label == labels[-1] else str(rng.choice(CADENCES)), rng)
         character = {
             "density": round(float(rng.uniform(1.5, 6)), 2),
@@ -241,7 +242,7 @@ def _ask_players(asked: Asked, rng: np.random.Generator) -> None:
         if style:
             asked.plan["style"] = style
     if rng.random() < 0.3:
-        tempo = round(float(rng.uniform(40, 200)), 1)
+        tempo = round(float(rng.choice([rng.uniform(40, 200), rng.uniform(20, 400)])), 1)
         asked.words["tempo"] = str(tempo)
         asked.plan["tempo_qpm"] = tempo
     if rng.random() < 0.2:
@@ -347,15 +348,16 @@ def _ask_file(
             asked.tell(index, "key", piece.key)
         if asked.kind == "file" and rng.random() < 0.1 and {"key", "meter"} <= asked.plan.keys():
             _ask_chords(asked, section, index, piece)
+        elif asked.kind == "file" and rng.random() < 0.1:
+            _ask_figures(asked, section, index, piece, home, rng)
         if index and rng.random() < 0.1 and any(p.label == piece.label for p in pieces[:index]):
             section["variation"] = 0.4
             asked.tell(index, "variation", 0.4)
         sections.append(section | ({"texture": None} if "texture" not in section else {}))
     data["sections"] = sections
     if "meter" in asked.plan and "theme" not in asked.words and rng.random() < 0.4:
-        data["pickup_div"] = asked.plan["pickup_div"] = asked.plan["meter"].beat_div
-        if asked.kind == "typed":
-            asked.plan["pickup_div"] = data["pickup_div"]
+        upbeats = [d for d in (0, 1680, 2520, 5040, 10080, 13440, 15120, 25200) if d < asked.plan["meter"].bar_div]
+        data["pickup_div"] = asked.plan["pickup_div"] = int(rng.choice(upbeats))
     for name in ("key", "meter", "style"):
         data[name] = str(asked.plan[name]) if name in asked.plan and rng.random() < 0.3 else None
     path = folder / f"wishes{len(list(folder.iterdir()))}.json"
@@ -381,6 +383,21 @@ def _ask_chords(asked: Asked, section: dict[str, Any], index: int, piece: Hidden
         asked.tell(index, name, value)
     asked.tell(index, "phrases", piece.phrases)
     asked.tell(index, "figures", kept)
+
+
+def _ask_figures(
+    asked: Asked, section: dict[str, Any], index: int, piece: Hidden, home: Key, rng: np.random.Generator
+) -> None:
+    """Chords as text for one section, not for others of its label; key and cadence with them."""
+    bars = [names if rng.random() < 0.8 else [] for names in piece.figures[: 1 + int(rng.integers(piece.bars))]]
+    if not any(bars):
+        return
+    relation = piece.key.relation_to(home)
+    section |= {"chords": " ".join(map(_bar_text, bars)), "cadence": piece.cadence or "-"}
+    section.setdefault("key", relation)
+    asked.tell(index, "relation", relation)
+    asked.tell(index, "cadence", piece.cadence)
+    asked.tell(index, "figures", bars)
 
 
 def _ask_loose(asked: Asked, pieces: list[Hidden], rng: np.random.Generator) -> None:
