@@ -6,7 +6,6 @@ needs them, so that a plan does not wait for torch.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
@@ -29,13 +28,13 @@ from conf.words import TARGET_ROOTS, check_settings, check_targets, hydra_argume
 from music.cache import default_cache_dir
 from music.errors import RequestError
 from render.console import show_figures, stage
-from render.folder import check_folder, new_folder, provenance, slug
+from render.folder import check_folder, provenance, slug
 
 Settings = dict[str, Any]
 TRAININGS = {"train_planner": "planner.train", "train_composer": "composer.train"}
 TRAININGS |= {"train_benchmark": "composer.benchmark_train"}
 MEASURES = {"evaluate_composer": "composer.evaluate", "benchmark": "composer.benchmark"}
-MEASURES |= {"evaluate_piece": "evaluation.piece"}
+MEASURES |= {"evaluate_piece": "evaluation.piece", "evaluate_planner": "planner.evaluate"}
 
 
 def build(settings: Settings, layer: str) -> Any:
@@ -95,18 +94,13 @@ def generate(settings: Settings) -> None:
 
 
 def plan(settings: Settings) -> None:
-    """Writes `count` plans, one a line, into plans.jsonl."""
-    from music.plan_json import plan_to_json
+    """Writes `count` plans, one a line, into plans.jsonl, and draws them where they are few."""
     from planner.plan_file import make_plan
+    from render.plans import write_plans
 
-    folder = folder_of(settings | {"count": 1}, "plans")
-    planner = build(settings, "planner")
-    with new_folder(folder, ("plans.jsonl",)) as place, (place / "plans.jsonl").open("w", encoding="utf-8") as file:
-        for seed in range(settings["seed"], settings["seed"] + settings["count"]):
-            made = make_plan(planner, settings, seed=seed)
-            print(made)
-            file.write(json.dumps(plan_to_json(made), ensure_ascii=False) + "\n")
-    print(folder / "plans.jsonl")
+    folder, planner = folder_of(settings | {"count": 1}, "plans"), build(settings, "planner")
+    seeds = range(settings["seed"], settings["seed"] + settings["count"])
+    print(write_plans(folder, (make_plan(planner, settings, seed=seed) for seed in seeds), len(seeds)))
 
 
 def perform(settings: Settings) -> None:

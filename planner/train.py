@@ -54,7 +54,7 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, An
         learned[name] = [walk for walk in walks if walk.split == "train"]
         module, figures[name] = _train_stream(name, walks, _merged(task, own), cfg, out / name, logger)
         networks[name] = module.network.config.to_dict()
-        tensors |= {f"{name}.{key}": value for key, value in module.network.state_dict().items()}
+        tensors |= {f"{name}.{key}": value.half() for key, value in module.network.state_dict().items()}
         rank = module.global_rank
     tables = fit_all_tables({name: [w.tokens for w in walks] for name, walks in learned.items()},
                             training_themes(plans))  # fmt: skip

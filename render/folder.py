@@ -23,7 +23,7 @@ from music.errors import FileError
 
 AUDIO_FILES = ("piece.ogg", "piece.wav", "piece.flac", "piece.mp3")
 PIECE_FILES = (
-    *("plan.json", "score.musicxml", "score.mid", "performance.mid", "roll.png", "provenance.json"),
+    *("plan.json", "plan.png", "score.musicxml", "score.mid", "performance.mid", "roll.png", "provenance.json"),
     *AUDIO_FILES,
 )
 # The packages whose versions decide the bytes of a piece.

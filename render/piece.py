@@ -16,6 +16,7 @@ from render.audio import render
 from render.console import stage
 from render.figures import draw_roll
 from render.folder import new_folder, write_json
+from render.plan_picture import draw_plan
 
 
 def write_piece(
@@ -42,6 +43,7 @@ def write_piece(
         with stage("write"):
             if plan is not None:
                 write_plan(plan, place / "plan.json")
+                draw_plan(plan, place / "plan.png")
             write_musicxml(score, place / "score.musicxml", plan=plan)
             write_score_midi(score, place / "score.mid")
             write_performance_midi(score, performance, place / "performance.mid", title=score.title)

@@ -24,7 +24,7 @@ from planner.request import parse_request
 from tests.test_markov import small_piece
 
 ROOT = Path(__file__).resolve().parent.parent
-PIECE = {"plan.json", "score.musicxml", "score.mid", "performance.mid", "roll.png", "provenance.json"}
+PIECE = {"plan.json", "plan.png", "score.musicxml", "score.mid", "performance.mid", "roll.png", "provenance.json"}
 REPEATED = ("plan.json", "score.musicxml", "score.mid", "performance.mid")
 Run = Callable[..., tuple[int, str, str]]
 
@@ -140,7 +140,7 @@ def test_any_score_can_be_performed(run: Run, tmp_path: Path) -> None:
     code, out, _ = run("task=perform", "score_file=Mein Stück.mid", "seed=3", "title=Lied")
     assert code == 0
     folder = tmp_path / "out" / "mein-stuck-3"
-    assert {p.name for p in folder.iterdir()} == PIECE - {"plan.json"}
+    assert {p.name for p in folder.iterdir()} == PIECE - {"plan.json", "plan.png"}
     assert read_musicxml(folder / "score.musicxml").title == "Lied"
     assert len(read_midi(folder / "performance.mid").notes) == len(small_piece(0).notes)
     assert str(len(small_piece(0).notes)) in out
@@ -165,7 +165,8 @@ def test_plans_are_one_object_a_line(run: Run, tmp_path: Path) -> None:
         plan = json.loads(line)
         assert {"title", "key", "meter", "sections", "themes"} <= set(plan)
         assert {"label", "bars", "key", "cadence", "phrases", "chords", "theme", "source"} <= set(plan["sections"][0])
-    assert [p.name for p in (tmp_path / "plans").iterdir()] == ["plans.jsonl"]
+    pictures = [f"plan-{number:02}.png" for number in (1, 2, 3)]
+    assert sorted(p.name for p in (tmp_path / "plans").iterdir()) == [*pictures, "plans.jsonl"]
     assert out.splitlines()[-1] == "plans/plans.jsonl"
     code, again, _ = run("task=plan", "form=rondo", "seed=5", "out=other")
     assert (tmp_path / "other" / "plans.jsonl").read_text(encoding="utf-8").splitlines() == [lines[1]]
