@@ -35,7 +35,7 @@ from planner.theme_stream import (
 
 MAX_RANGE = 19  # semitones from a theme's lowest to its highest note
 MAX_LEAP = 12
-FIT = 0.4  # weight of a foreign note on a beat beside a chord tone's: what is foreign there should be meant
+FIT = 0.25  # weight of a foreign note on a beat beside a chord tone's: what is foreign there should be meant
 _STRONG = 3  # of a walker's strengths: a beat
 _STEPS = 5  # notes that the walk of pitch classes looks ahead
 # Places in half a beat on which notes may begin, each with those on which they may end: thirty-seconds and triplets are
