@@ -294,7 +294,7 @@ def test_a_partial_plan_of_open_letters(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", range(len(TEMPLATES)), ids=lambda i: TEMPLATES[i].__name__.strip("_"))
 def test_contradictions_name_both(number: int, tmp_path: Path) -> None:
-    for seed in range(6):
+    for seed in range(3):
         refused = TEMPLATES[number](np.random.default_rng(seed), tmp_path)
         with pytest.raises(RitornelloError) as caught:
             read(parse_request(**refused.words))
@@ -354,12 +354,12 @@ def test_any_letters_have_a_title(labels: list[str], tempo: float) -> None:
 
 
 def test_random_requests_are_read_or_refused() -> None:
-    result = run(None, 250, 7)
+    result = run(None, 120, 7)
     assert result.failures == []
-    assert result.refused[0] > 10
+    assert result.refused[0] > 5
 
 
 def test_the_grammar_keeps_the_wishes_that_it_knows() -> None:
-    result = run(GrammarPlanner(), 40, 1, parts=False)
+    result = run(GrammarPlanner(), 20, 1, parts=False)
     assert result.failures == []
-    assert sum(result.asked.values()) > 300
+    assert sum(result.asked.values()) > 150
