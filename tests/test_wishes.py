@@ -354,9 +354,9 @@ def test_any_letters_have_a_title(labels: list[str], tempo: float) -> None:
 
 
 def test_random_requests_are_read_or_refused() -> None:
-    result = run(None, 120, 7)
+    result = run(None, 150, 7)
     assert result.failures == []
-    assert result.refused[0] > 5
+    assert result.refused[0] >= 5
 
 
 def test_the_grammar_keeps_the_wishes_that_it_knows() -> None:
