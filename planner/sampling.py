@@ -104,7 +104,7 @@ class LearnedPlanner:
         return draw(self._steppers[stream], walker, limits, rng, self.temperature)
 
     def _form(self, wishes: Wishes, dice: Dice) -> FormDraw:
-        limits = FormLimits(wishes, self._lengths)
+        limits = FormLimits(wishes, self._lengths, sections=self._count(wishes, dice))
         walker = FormWalker(
             *indices(wishes.style, wishes.ensemble, self.styles),
             bars_total=limits.bars_total,
@@ -113,6 +113,18 @@ class LearnedPlanner:
         self._draw("form", walker, limits, dice.stream("form"))
         form = limits.settle(drawn(walker, wishes.style, wishes.ensemble))
         return replace(form, sections=_with_literal_returns(form.sections))
+
+    def _count(self, wishes: Wishes, dice: Dice) -> int | None:
+        """How many sections a plan has of which neither form nor length is asked for; None otherwise.
+
+        It is drawn first, as real pieces of the style have it: whether a section is the last one decides its key and
+        its close, so it must be known when they are drawn.
+        """
+        if wishes.sections is not None or wishes.bars is not None:
+            return None
+        style = 1 + self.styles.index(wishes.style) if wishes.style in self.styles else 0
+        chances = self._lengths.section_counts(style)
+        return int(dice.stream("sections").choice(len(chances), p=chances))
 
     def _with_chords(self, plan: Plan, asked: tuple[SectionWish, ...], given: dict[str, Theme], dice: Dice) -> Plan:
         """The plan with chords, section by section."""

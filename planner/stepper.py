@@ -89,7 +89,8 @@ class Stepper:
         self._gate, self._gate_bias = _plain(tensors["gates.weight"]), _plain(tensors["gates.bias"])
         self._rows = np.zeros(len(config.columns) + 2, dtype=np.int64)
         self._offsets = np.array(config.rows[:-2], dtype=np.int64)
-        self._starts = config.starts
+        self._starts, self._sizes = config.starts, [size for _, size, _ in config.fields]
+        self._first_field, self._no_token = config.rows[-2], config.rows[-1]
         self._copies = [
             [(number, column) for number, (owner, column) in enumerate(config.copies) if owner == field]
             for field in range(len(config.fields))
@@ -97,23 +98,23 @@ class Stepper:
         units, width = config.units, config.embedding
         self._state, self._memory = np.zeros(units, np.float32), np.zeros(units, np.float32)
         self._seen, self._gates = np.zeros(units + width, np.float32), np.zeros(4 * units, np.float32)
-        self._before = config.rows[-1]
+        self._before = self._no_token
 
     def reset(self) -> None:
         """Begins a walk."""
         self._state[:] = 0
         self._memory[:] = 0
-        self._before = self.config.rows[-1]
+        self._before = self._no_token
 
     def logits(self, columns: list[int], field: int) -> Float[np.ndarray, " size"]:
         """Logits of a field's values at the next token."""
         rows = self._rows
         rows[:-2] = columns
         rows[:-2] += self._offsets
-        rows[-2] = self.config.rows[-2] + field
+        rows[-2] = self._first_field + field
         rows[-1] = self._before
         _step(self._gates_table, self._table, rows, self._recurrent, self._state, self._memory, self._seen, self._gates)
-        size = self.config.fields[field][1]
+        size = self._sizes[field]
         held = [(number, columns[column] - 1) for number, column in self._copies[field] if 0 < columns[column] <= size]
         numbers = np.array([number for number, _ in held], dtype=np.int64)
         places = np.array([place for _, place in held], dtype=np.int64)
@@ -125,7 +126,7 @@ class Stepper:
 
     def push(self, field: int, value: int) -> None:
         """Takes the value of the token that `logits` was asked for; below 0: unknown."""
-        self._before = self.config.rows[-1] + (0 if value < 0 else 1 + self._starts[field] + value)
+        self._before = self._no_token + (0 if value < 0 else 1 + self._starts[field] + value)
 
 
 def _plain(array: np.ndarray) -> np.ndarray:
