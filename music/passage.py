@@ -16,7 +16,8 @@ from music.score import Direction, Score
 from music.theme import read_theme
 from music.time import Meter
 
-FILE_KEYS = ("theme", "melody", "opening", "plan_file", "score_file")  # settings that name a file of the user's
+# Settings that name a file of the user's.
+FILE_KEYS = ("theme", "melody", "opening", "plan_file", "score_file", "wishes")
 
 
 @dataclass(frozen=True)

@@ -392,7 +392,32 @@ class FormLimits:
         if wish is not None and wish.phrases:
             bars = wish.phrases[len(walker.sections[-1].phrases)].bars
             return _step(fc.PHRASE, bars, walker.part, fc.MAX_PHRASE_STEP)
-        return self._lengths_of(walker).phrase_weights(walker.room, walker.part)
+        weights = self._lengths_of(walker).phrase_weights(walker.room, walker.part)
+        if wish is None or not (wish.chords or wish.figures):
+            return weights
+        return self._with_room_to_close(walker, wish, weights)
+
+    def _with_room_to_close(self, walker: FormWalker, wish: SectionWish, weights: Weights) -> Weights:
+        """The weights without lengths that leave the last phrase no place for its cadence beside fixed chords."""
+        wanted = self._wanted_at_end(walker, wish)
+        if wanted == _ANY:
+            return weights
+        section, meter = walker.sections[-1], self._meter_of(walker)
+        key = fc.key_of(section.key, self._home_of(walker))
+        chords, end = fixed_chords(wish, key, meter), section.bars * meter.bar_div
+        kept = weights.copy()
+        for value in np.flatnonzero(weights[: fc.MAX_PHRASE_STEP]).tolist():
+            length = walker.part + value + 1
+            start = (section.bars - walker.room + length) * meter.bar_div
+            if length < walker.room and not wanted & cadences_at(chords, end, key, meter, start):
+                kept[value] = 0
+        return kept if kept.any() else weights
+
+    def _wanted_at_end(self, walker: FormWalker, wish: SectionWish | None) -> frozenset[str | None]:
+        """The cadences that the section in progress may close with."""
+        if wish is not None and wish.cadences is not None:
+            return wish.cadences
+        return _AUTHENTIC if self._is_last(walker) else _ANY
 
     def _idea(self, walker: FormWalker) -> Weights | None:
         wish = self._wish(walker)
@@ -404,16 +429,12 @@ class FormLimits:
         wish, section = self._wish(walker), walker.sections[-1]
         if wish is not None and wish.phrases:
             return _one(fc.CADENCE, fc.cadence_value(wish.phrases[len(section.phrases) - 1].cadence))
-        allowed: frozenset[str | None] = _ANY
-        if walker.room == 0:
-            if wish is not None and wish.cadences is not None:
-                allowed = wish.cadences
-            elif self._is_last(walker):
-                allowed = _AUTHENTIC
+        allowed = self._wanted_at_end(walker, wish) if walker.room == 0 else _ANY
         if wish is not None and (wish.chords or wish.figures):
             meter, key = self._meter_of(walker), fc.key_of(section.key, self._home_of(walker))
+            end, start = section.bars - walker.room, section.phrases[-1][0]
             possible = cadences_at(
-                fixed_chords(wish, key, meter), (section.bars - walker.room) * meter.bar_div, key, meter
+                fixed_chords(wish, key, meter), end * meter.bar_div, key, meter, start * meter.bar_div
             )
             # Chords that are asked for go before what is only usual.
             allowed = (allowed & possible) or (possible - {None}) or possible

@@ -18,6 +18,7 @@ from planner.dice import Dice, pick
 from planner.frame import Frame, Place, make_frame
 from planner.harmony import Evidence, SectionHarmony, Step, chords_of, moved
 from planner.interface import PlanRequest
+from planner.request import refuse_unkept
 from planner.rhythm import Bar
 from planner.styles import STYLES
 from planner.textures import with_textures
@@ -38,6 +39,7 @@ class GrammarPlanner:
         Raises:
             RequestError: a wish that is not understood, or two that contradict each other, both named.
         """
+        refuse_unkept(request)
         dice = Dice(seed)
         frame = make_frame(request, dice)
         moods = characters(frame, dice)

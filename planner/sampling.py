@@ -8,6 +8,7 @@ model. Torch is not needed: weights are read as arrays (`planner.stepper`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -112,7 +113,10 @@ class LearnedPlanner:
         )
         self._draw("form", walker, limits, dice.stream("form"))
         form = limits.settle(drawn(walker, wishes.style, wishes.ensemble))
-        return replace(form, sections=_with_literal_returns(form.sections))
+        assert form.key is not None
+        asked = wishes.sections(form.key) if wishes.sections else ()
+        free = [not (w.phrases or w.chords or w.figures) for w in asked] or [True] * len(form.sections)
+        return replace(form, sections=_with_literal_returns(form.sections, free))
 
     def _count(self, wishes: Wishes, dice: Dice) -> int | None:
         """How many sections a plan has of which neither form nor length is asked for; None otherwise.
@@ -208,11 +212,15 @@ def _check(path: Path, about: dict[str, Any]) -> None:
             raise WeightsError(path, f"is for another version of the stream {name}; train it anew")
 
 
-def _with_literal_returns(sections: tuple[SectionDraw, ...]) -> tuple[SectionDraw, ...]:
-    """Sections of the same label and length have the same phrases; only the last cadence may be another."""
+def _with_literal_returns(sections: tuple[SectionDraw, ...], free: Sequence[bool]) -> tuple[SectionDraw, ...]:
+    """Sections of the same label and length have the same phrases; only the last cadence may be another.
+
+    Args:
+        free: of each section, whether neither its phrases nor chords are asked for.
+    """
     found: list[SectionDraw] = []
-    for section in sections:
-        model = found[section.source] if section.source is not None else None
+    for section, is_free in zip(sections, free, strict=True):
+        model = found[section.source] if section.source is not None and is_free else None
         if model is not None and (model.label, model.bars) == (section.label, section.bars):
             last = replace(model.phrases[-1], cadence=section.phrases[-1].cadence)
             section = replace(
@@ -276,9 +284,9 @@ def _given(wishes: Wishes, plan: Plan, asked: tuple[SectionWish, ...]) -> dict[s
 
 
 def _same_shape(section: Section, model: Section) -> bool:
-    return (section.label, section.bars) == (model.label, model.bars) and [p.bars for p in section.phrases] == [
-        p.bars for p in model.phrases
-    ]
+    """Whether two sections of one label have the same phrases, save for how the last one closes."""
+    ours, theirs = ([(p.bars, p.cadence) for p in s.phrases] for s in (section, model))
+    return section.label == model.label and (ours[:-1], ours[-1][0]) == (theirs[:-1], theirs[-1][0])
 
 
 def _copied(plan: Plan, section: Section, scene: HarmonyScene) -> tuple[Chord, ...] | None:
