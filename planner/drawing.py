@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, no_type_check
+from typing import Any, Protocol, no_type_check, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -11,6 +11,7 @@ from numba import njit
 from planner.stepper import Stepper
 
 
+@runtime_checkable
 class Limits(Protocol):
     """What a walk must keep."""
 
