@@ -158,7 +158,9 @@ class Ready:
 def test_the_task_and_its_tables(plans: list[MarkedPlan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Ready, "plans", tuple(m.plan for m in plans))
     monkeypatch.setattr(planner.evaluate, "GrammarPlanner", Ready)
-    monkeypatch.setattr(planner.evaluate, "load_plans", lambda data, cache_dir: (plans, ""))
+    twice = [replace(m, missing=frozenset({"themes"})) for m in plans]  # a second reading of each piece
+    untimed = [replace(m, missing=frozenset({"tempo"})) for m in plans]
+    monkeypatch.setattr(planner.evaluate, "load_plans", lambda data, cache_dir: ([*untimed, *twice], ""))
     monkeypatch.setitem(sys.modules, "planner.sampling", SimpleNamespace(LearnedPlanner=Ready, SHIPPED=Path()))
     known = {"token_nats": lambda path, stream, walks: [np.ones(len(walk)) for walk in walks]}
     monkeypatch.setitem(sys.modules, "planner.likelihood", SimpleNamespace(**known))
@@ -176,6 +178,7 @@ def test_the_task_and_its_tables(plans: list[MarkedPlan], tmp_path: Path, monkey
     assert figures["divergence"]["learned"] == figures["divergence"]["grammar"]
     assert set(figures["plans"]) == {"learned", "grammar", "people"}
     assert figures["plans"]["people"]["at_home"] == 1.0
+    assert figures["plans"]["people"]["plans"] == sum(m.origin.split in ("train", "test") for m in plans)
     text = markdown(json.loads(json.dumps(figures)))
     assert "| chord, first statements | 2.00 |" in text
     assert "| bach_chorale | 9 |" in text
