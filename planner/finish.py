@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from music.plan import Section
+from music.plan import DYNAMICS, Section
 from planner.character import contrast_textures, louder_by
 from planner.dice import Dice, pick, pick_from
 from planner.styles import STYLES
@@ -68,10 +68,11 @@ def _with_climax(sections: list[Section], wishes: Sequence[SectionWish]) -> list
         return sections
     section, wish = sections[best], wishes[best]
     assert section.dynamic is not None
+    louder = max(section.dynamic, louder_by(section.dynamic, 1), key=DYNAMICS.index)  # the latter is ff at most
     high = section.register if section.register is None else round(section.register + _CLIMAX_REGISTER, 1)
     sections[best] = replace(
         section,
-        dynamic=wish.dynamic or louder_by(section.dynamic, 1),
+        dynamic=wish.dynamic or louder,
         register=section.register if wish.register is not None else high,
     )
     return sections
