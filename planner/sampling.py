@@ -45,6 +45,7 @@ from training.weight_files import load_arrays
 
 KIND = "planner/streams"
 SHIPPED = Path(__file__).parent / "weights" / "planner.safetensors"
+_LEAST_VARIATION = 1 / (form_columns.VARIATIONS - 1)
 _STREAMS: dict[str, Stream] = {
     "form": form_columns.STREAM,
     "harmony": harmony_stream.STREAM,
@@ -230,6 +231,8 @@ def _with_literal_returns(sections: tuple[SectionDraw, ...], free: Sequence[bool
                 register=model.register,
                 variation=0.0,
             )
+        elif model is not None and model.label != section.label and not section.variation:
+            section = replace(section, variation=_LEAST_VARIATION)
         found.append(section)
     return tuple(found)
 

@@ -16,13 +16,34 @@ from planner.harmony_tables import in_mode, syntax
 from planner.interface import PlanRequest
 from planner.request import METERS
 from planner.styles import STYLE_OF_ENSEMBLE, STYLES
-from tests.contract_planner import PlannerContract, check_theme
+from tests.contract_planner import PlannerContract, check_theme, closes_plainly, requests
 
 
 class TestGrammarPlanner(PlannerContract):
     @pytest.fixture
     def planner(self) -> GrammarPlanner:
         return GrammarPlanner()
+
+    def test_plainer_than_it_must(self, planner: GrammarPlanner) -> None:
+        """Phrases end in the textbook's chords, and every section closes; varied returns have their model's harmony."""
+        for seed, request in enumerate(requests()[:100]):
+            plan = planner.plan(request, seed=seed)
+            for section in plan.sections:
+                assert section.cadence is not None
+                end = 0
+                for phrase in section.phrases:
+                    end += phrase.bars * plan.meter.bar_div
+                    assert closes_plainly(section.chords, end, phrase.cadence, section.key), f"{plan}: {phrase}"
+                model = plan.sections[section.source] if section.source is not None else section
+                if (section.bars, section.key.minor, section.cadence) == (model.bars, model.key.minor, model.cadence):
+                    shift = section.key.pc - model.key.pc
+                    moved = [(c.onset_div, c.duration_div, (c.root + shift) % 12, c.quality) for c in model.chords]
+                    assert [(c.onset_div, c.duration_div, c.root, c.quality) for c in section.chords] == moved
+
+    def test_three_letters_three_moods(self, planner: GrammarPlanner) -> None:
+        for seed in range(10):
+            sections = planner.plan(PlanRequest("ABACA"), seed=seed).sections
+            assert len({(s.density, s.register, s.texture, s.dynamic) for s in sections}) == 3
 
 
 @pytest.mark.parametrize("meter", METERS, ids=str)
