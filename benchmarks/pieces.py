@@ -35,7 +35,9 @@ from music.plan import Plan
 from music.plan_json import read_plan, write_plan
 from music.score import Score
 from planner.grammar import GrammarPlanner
+from planner.interface import Planner
 from planner.request import parse_request
+from planner.sampling import LearnedPlanner
 
 ROOT = Path(__file__).resolve().parent.parent
 # Forms with bars that give a return its model's length, and ways of writing, in turn: five and three have no common
@@ -57,11 +59,12 @@ CHORALE_MOVES = 50_000
 
 @dataclass(frozen=True)
 class Request:
-    """One piece to compose: the place of its form and style, its variation and its seed."""
+    """One piece to compose: the place of its form and style, its variation, its seed and its planner."""
 
     seed: int
     variation: float
     style: str | None = None
+    planner: str = "learned"
 
     @property
     def name(self) -> str:
@@ -74,7 +77,13 @@ class Request:
         style, ensemble = styles[self.seed % len(styles)]
         form, bars = FORMS[self.seed % len(FORMS)]
         request = parse_request(form=form, style=style, ensemble=ensemble, bars=bars)
-        return with_variation(GrammarPlanner().plan(request, seed=self.seed), self.variation)
+        return with_variation(planner_of(self.planner).plan(request, seed=self.seed), self.variation)
+
+
+@cache
+def planner_of(name: str) -> Planner:
+    """The planner of that name: "learned" or "grammar"."""
+    return LearnedPlanner() if name == "learned" else GrammarPlanner()
 
 
 def with_variation(plan: Plan, variation: float) -> Plan:
@@ -116,18 +125,19 @@ def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
     return found
 
 
-def fingerprint(kind: str, settings: Mapping[str, Any], weights: str | None) -> dict[str, Any]:
+def fingerprint(kind: str, settings: Mapping[str, Any], weights: str | None, planner: str) -> dict[str, Any]:
     """What a column was composed with; a column composed otherwise is composed anew."""
     from composer.sampling import SHIPPED
 
     sha = "" if kind == "markov" else hashlib.sha256(Path(weights or SHIPPED).read_bytes()).hexdigest()
-    return {"kind": kind, "settings": dict(settings), "weights": sha, "code": code_sha256()}
+    return {"kind": kind, "settings": dict(settings), "weights": sha, "planner": planner, "code": code_sha256()}
 
 
 @cache
 def code_sha256() -> str:
     """Hash of the code that plans and composes."""
     files = sorted(file for room in ("composer", "planner", "music") for file in (ROOT / room).rglob("*.py"))
+    files += sorted((ROOT / "planner" / "weights").glob("*.safetensors"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
@@ -161,7 +171,15 @@ class Store:
 
 
 def compose_column(
-    name: str, composer: Any, store: Store, people: People, count: int, *, chorales: bool, variation: float
+    name: str,
+    composer: Any,
+    store: Store,
+    people: People,
+    count: int,
+    *,
+    chorales: bool,
+    variation: float,
+    planner: str,
 ) -> Column:
     """Composes (or reads) and measures a column's pieces.
 
@@ -173,30 +191,31 @@ def compose_column(
         count: pieces of the table; a quarter of them once more with variation 0.
         chorales: go on with chorales alone until their parallels are counted over `CHORALE_MOVES` moves.
         variation: asked of the returns.
+        planner: of all plans.
     """
     rows: list[Row] = []
     for seed in tqdm(range(count), name, file=sys.stderr):
-        plan, score, seconds = store.piece(Request(seed, variation), composer)
+        plan, score, seconds = store.piece(Request(seed, variation, planner=planner), composer)
         rows.append(measure(score, plan, people.index, seconds=seconds))
     exact: list[float] = []
     for seed in tqdm(range(min(EXACT, count)), f"{name}, variation 0", file=sys.stderr):
-        plan, score, _ = store.piece(Request(seed, 0.0), composer)
+        plan, score, _ = store.piece(Request(seed, 0.0, planner=planner), composer)
         exact += [float(b.altered) for b in returned_bars(score, plan)]
     more: list[Row] = []
     moves = sum(r.parallels.moves for r in rows if r.ensemble == "satb")
     seed = 1000
     while chorales and moves < CHORALE_MOVES:
-        plan, score, seconds = store.piece(Request(seed, variation, "bach_chorale"), composer)
+        plan, score, seconds = store.piece(Request(seed, variation, "bach_chorale", planner), composer)
         more.append(measure(score, plan, people.index, seconds=seconds, only_parallels=True))
         moves, seed = moves + more[-1].parallels.moves, seed + 1
     return Column(tuple(rows), tuple(exact), tuple(more))
 
 
-def copied_column(store: Store, composer: Any, count: int, *, in_scale: bool, variation: float) -> Column:
+def copied_column(store: Store, composer: Any, count: int, *, in_scale: bool, variation: float, planner: str) -> Column:
     """The baseline that copies first statements and perturbs them, from a column's own pieces; altered bars only."""
     rows: list[Row] = []
     for seed in range(count):
-        plan, score, _ = store.piece(Request(seed, variation), composer)
+        plan, score, _ = store.piece(Request(seed, variation, planner=planner), composer)
         shaken = copy_and_perturb(score, plan, seed=seed, in_scale=in_scale)
         altered = altered_figures(shaken, plan, bars=returned_bars(score, plan))
         rows.append(Row(ensemble=plan.ensemble, altered=altered))
@@ -211,6 +230,7 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], dest="settings", help="settings of sampling, as guidance=2")
     parser.add_argument("--name", help="what one column is called that is composed with --set")
     parser.add_argument("--weights", help="a .safetensors file; the one that ships where not given")
+    parser.add_argument("--planner", choices=("learned", "grammar"), default="learned")
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--variation", type=float, default=0.3)
     parser.add_argument("--no-chorales", action="store_true", help="no further chorales for the count of parallels")
@@ -230,15 +250,16 @@ def main() -> None:
         except RequestError as error:
             print(f"{name} is left out: {error}", file=sys.stderr)
             continue
-        store = Store(options.out / name, fingerprint(kind, settings, options.weights), again=options.again)
-        chorales = not options.no_chorales
-        column = compose_column(
-            name, composer, store, people, options.count, chorales=chorales, variation=options.variation
+        store = Store(
+            options.out / name, fingerprint(kind, settings, options.weights, options.planner), again=options.again
         )
+        chorales = not options.no_chorales
+        asked: dict[str, Any] = {"variation": options.variation, "planner": options.planner}
+        column = compose_column(name, composer, store, people, options.count, chorales=chorales, **asked)
         column.write(options.out / f"{name}.json")
         if kind == "biaxial":
             for suffix, in_scale in (("copy", False), ("copy_in_scale", True)):
-                copied = copied_column(store, composer, options.count, in_scale=in_scale, variation=options.variation)
+                copied = copied_column(store, composer, options.count, in_scale=in_scale, **asked)
                 copied.write(options.out / f"{name}_{suffix}.json")
     print_table(options.out, people, options.show)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from music.analysis.marked_plan import MarkedPlan, read_plans
@@ -19,6 +19,8 @@ STREAMS: dict[str, Stream] = {
     "harmony": harmony_stream.STREAM,
     "theme": theme_stream.STREAM,
 }
+READ_TWICE = ("bach_chorale",)  # styles with scores and with analyses by people
+ANALYSED = "_analysed"
 # What a walk of the form is told of its length: (bars in all, sections in all).
 _TOLD = ((True, True), (True, False), (False, False))
 
@@ -49,7 +51,19 @@ def load_plans(data: dict[str, object], cache_dir: Path) -> tuple[list[MarkedPla
     path = Path(str(data["file"])) if data.get("file") else cache_dir / "plans" / str(data.get("of")) / PLANS_FILE
     if not path.exists():
         raise RequestError(f"{path} is missing: make it with task=prepare data=plans, or name one with data.file=FILE")
-    return read_plans(path), hashlib.sha256(path.read_bytes()).hexdigest()
+    plans = [_by_source(marked) for marked in read_plans(path)]
+    return plans, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _by_source(marked: MarkedPlan) -> MarkedPlan:
+    """The plan; an analyst's chords, where scores of the style are read as well, are a style of their own.
+
+    People write down more chords than the chord finder hears, in other inversions, and the composer is told what the
+    chord finder hears.
+    """
+    if marked.plan.style not in READ_TWICE or "themes" not in marked.missing:
+        return marked
+    return replace(marked, plan=replace(marked.plan, style=marked.plan.style + ANALYSED))
 
 
 def known_styles(plans: Sequence[MarkedPlan], least: int = 3) -> tuple[str, ...]:

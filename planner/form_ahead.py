@@ -392,7 +392,8 @@ class FormLimits:
         if wish is not None and wish.phrases:
             bars = wish.phrases[len(walker.sections[-1].phrases)].bars
             return _step(fc.PHRASE, bars, walker.part, fc.MAX_PHRASE_STEP)
-        weights = self._lengths_of(walker).phrase_weights(walker.room, walker.part)
+        # The network is told how many bars are left: what is possible is enough, usual lengths would count twice.
+        weights = (self._lengths_of(walker).phrase_weights(walker.room, walker.part) > 0).astype(float)
         if wish is None or not (wish.chords or wish.figures):
             return weights
         return self._with_room_to_close(walker, wish, weights)

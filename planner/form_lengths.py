@@ -81,7 +81,9 @@ def _table(counts: Counter[tuple[int, int]], size: int) -> Float[np.ndarray, "st
     table = np.zeros((1 + max((style for style, _ in counts), default=0), size))
     for (style, length), count in counts.items():
         table[style, length] += count
-    table[0] = table.sum(axis=0)
+    # Styles count alike in what is said of all: four thousand tunes would speak for forty sonatas.
+    own = table.sum(axis=1)
+    table[0] = (table[own > 0] / own[own > 0, None]).sum(axis=0)
     everywhere = (table[0] + 1 / size) / (table[0].sum() + 1)
     return (table + _PRIOR * everywhere) / (table.sum(axis=1, keepdims=True) + _PRIOR)
 

@@ -429,6 +429,7 @@ class HarmonyLimits:
         self.scene = scene
         placed = _placed_wishes(scene, fixed)
         self._phrases: list[PhraseAhead] = []
+        self._has_fixed: list[bool] = []
         start = 0
         for index, end in enumerate(scene.ends):
             inside = tuple(
@@ -442,11 +443,17 @@ class HarmonyLimits:
             if not ahead.feasible:
                 raise RequestError(_contradiction(scene, index, start, inside))
             self._phrases.append(ahead)
+            self._has_fixed.append(bool(inside))
             start = end
 
     def weights(self, walker: HarmonyWalker) -> Float[np.ndarray, " size"]:
-        """Weight of each value that the walker asks for: 0 exactly where the section cannot be completed any more."""
-        return self._phrases[walker.phrase].weights(walker)
+        """Weight of each value that the walker asks for: 0 exactly where the section cannot be completed any more.
+
+        The network is told the cadence and how far it is, so to weigh these once more would count them twice (it made
+        a fifth fewer chords than people's); it is not told of fixed chords, which the surrogate's chances speak for.
+        """
+        found = self._phrases[walker.phrase].weights(walker)
+        return found if self._has_fixed[walker.phrase] else (found > 0).astype(np.float64)
 
 
 def _placed_wishes(scene: HarmonyScene, fixed: tuple[Chord, ...]) -> list[Placed]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from music.errors import RequestError, WeightsError
-from music.plan import Chord, Plan, Section, Theme
+from music.plan import TEMPO_RANGE, Chord, Plan, Section, Theme
 from planner import form_columns, harmony_stream, theme_stream
 from planner.dice import Dice
 from planner.drawing import Limits, draw
@@ -34,6 +34,7 @@ from planner.network_config import StreamConfig
 from planner.read_wishes import read
 from planner.stepper import Stepper
 from planner.streams import Stream
+from planner.styles import STYLES
 from planner.tables import index_of, tables_of
 from planner.textures import with_textures
 from planner.theme_draw import draw_theme
@@ -92,7 +93,7 @@ class LearnedPlanner:
             RequestError: a wish that is not understood, or two that contradict each other, both named.
         """
         dice = Dice(seed)
-        wishes = read(request, seed=seed)
+        wishes = _with_usual_tempo(read(request, seed=seed))
         form = self._form(wishes, dice)
         assert form.key is not None
         asked = wishes.sections(form.key) if wishes.sections else (SectionWish(),) * len(form.sections)
@@ -213,6 +214,13 @@ def _check(path: Path, about: dict[str, Any]) -> None:
             raise WeightsError(path, f"is for another version of the stream {name}; train it anew")
 
 
+def _with_usual_tempo(wishes: Wishes) -> Wishes:
+    """A choir's tempo is its style's where none is asked for: no score of a chorale says any to learn from."""
+    if wishes.tempo is not None or wishes.ensemble != "satb":
+        return wishes
+    return replace(wishes, tempo=STYLES[wishes.style].tempo)
+
+
 def _with_literal_returns(sections: tuple[SectionDraw, ...], free: Sequence[bool]) -> tuple[SectionDraw, ...]:
     """Sections of the same label and length have the same phrases; only the last cadence may be another.
 
@@ -242,10 +250,15 @@ def _bare(form: FormDraw, wishes: Wishes, asked: tuple[SectionWish, ...], dice: 
     assert form.key is not None
     assert form.meter is not None
     assert form.tempo_qpm is not None
+    tempo = form.tempo_qpm
+    if wishes.tempo is None or wishes.tempo[0] < wishes.tempo[1]:
+        within = form_columns.TEMPO_STEP ** dice.stream("tempo").uniform(-0.5, 0.5)
+        low, high = wishes.tempo or TEMPO_RANGE
+        tempo = float(round(min(max(tempo * within, low), high)))
     title = wishes.title or make_title(
-        [s.label for s in form.sections], form.key, form.meter, form.tempo_qpm, wishes.style, wishes.form
+        [s.label for s in form.sections], form.key, form.meter, tempo, wishes.style, wishes.form
     )
-    sections = [_section(section, wish) for section, wish in zip(form.sections, asked, strict=True)]
+    sections = [_section(section, wish, dice) for section, wish in zip(form.sections, asked, strict=True)]
     return Plan(
         title=title,
         style=wishes.style,
@@ -253,13 +266,20 @@ def _bare(form: FormDraw, wishes: Wishes, asked: tuple[SectionWish, ...], dice: 
         key=form.key,
         meter=form.meter,
         pickup_div=form.pickup_div or 0,
-        tempo_qpm=form.tempo_qpm,
+        tempo_qpm=tempo,
         sections=tuple(finished(sections, asked, wishes.style, dice)),
     )
 
 
-def _section(section: SectionDraw, wish: SectionWish) -> Section:
+def _section(section: SectionDraw, wish: SectionWish, dice: Dice) -> Section:
+    """The section as wished and drawn; numbers lie anywhere in their bins, sections of one label at the same place."""
     assert section.key is not None
+    place = dice.stream(f"within bins {section.label}").uniform(-0.5, 0.5, 2)
+    density, register = section.density, section.register
+    if density is not None:
+        density = round(density * form_columns.DENSITY_STEP ** place[0], 2)
+    if register is not None:
+        register = round(register + form_columns.REGISTER_STEP * place[1], 1)
     variation = None if section.source is None else section.variation
     return Section(
         label=section.label,
@@ -268,8 +288,8 @@ def _section(section: SectionDraw, wish: SectionWish) -> Section:
         phrases=wish.phrases or section.phrases,
         source=section.source,
         variation=variation if wish.variation is None else wish.variation,
-        density=section.density if wish.density is None else wish.density,
-        register=section.register if wish.register is None else wish.register,
+        density=density if wish.density is None else wish.density,
+        register=register if wish.register is None else wish.register,
         dynamic=wish.dynamic or section.dynamic,
         tempo_scale=1.0 if wish.tempo_scale is None else wish.tempo_scale,
     )

@@ -240,20 +240,22 @@ def test_drawn_phrases_close_as_planned(kind: str, request: pytest.FixtureReques
         phrases += count
 
 
-def test_weights_are_chances(uniform: HarmonyTables) -> None:
-    """Close to the end they favour what can still close."""
+def test_weights_are_chances_beside_fixed_chords(uniform: HarmonyTables) -> None:
+    """Close to the end they favour what can still close; without fixed chords they say only what is possible."""
     walk = scene((Phrase(4, "a", "PAC"),))
-    limits = HarmonyLimits(walk, (), uniform)
+    root, quality, bass = chord_of(symbol("IV"), walk.key)
+    beside = HarmonyLimits(walk, (Chord(0, 24 * walk.unit, root, quality, bass),), uniform)
+    alone = HarmonyLimits(walk, (), uniform)
     walker = HarmonyWalker(walk)
-    far = limits.weights(walker)
-    assert far[symbol("ii")] == pytest.approx(far[symbol("iii")])
     for value in (symbol("IV"), 23, symbol("V"), 3):
         walker.push(value)
-    near = limits.weights(walker)
+    near, plain = beside.weights(walker), alone.weights(walker)
     assert near[symbol("I")] > 10 * near[symbol("V7")] > 0
+    assert plain[symbol("I")] == plain[symbol("V7")] == 1
     walker.push(symbol("I"))
-    lasts = limits.weights(walker)
+    lasts = beside.weights(walker)
     assert lasts[3] > 10 * lasts[0] > 0
+    assert set(alone.weights(walker).tolist()) == {0.0, 1.0}
     assert not lasts[4:].any()
 
 
