@@ -75,3 +75,19 @@ class StreamConfig:
         """(field, column) of each copy, in the order of the gates."""
         place = {name: index for index, (name, _) in enumerate(self.columns)}
         return [(f, place[name]) for f, (_, _, names) in enumerate(self.fields) for name in names]
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each tensor of an LSTM of one layer that is sampled from, by its name."""
+        width, gates, copies = self.units + self.embedding, 4 * self.units, max(len(self.copies), 1)
+        return {
+            "table.weight": (self.table, self.embedding),
+            "body.weight_ih_l0": (gates, self.embedding),
+            "body.weight_hh_l0": (gates, self.units),
+            "body.bias_ih_l0": (gates,),
+            "body.bias_hh_l0": (gates,),
+            "out.weight": (self.starts[-1], width),
+            "out.bias": (self.starts[-1],),
+            "gates.weight": (copies, width),
+            "gates.bias": (copies,),
+        }

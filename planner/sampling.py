@@ -8,15 +8,17 @@ model. Torch is not needed: weights are read as arrays (`planner.stepper`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from music.errors import RequestError, WeightsError
 from music.plan import TEMPO_RANGE, Chord, Plan, Section, Theme
-from planner import form_columns, harmony_stream, theme_stream
+from planner import form_columns, form_lengths, harmony_ahead, harmony_stream, theme_ahead, theme_stream
 from planner.dice import Dice
 from planner.drawing import Limits, draw
 from planner.evidence import WithMelody
@@ -46,6 +48,11 @@ from training.weight_files import load_arrays
 
 KIND = "planner/streams"
 SHIPPED = Path(__file__).parent / "weights" / "planner.safetensors"
+_TABLES = {
+    "form": form_lengths.uniform_tables,
+    "harmony": harmony_ahead.uniform_tables,
+    "theme": theme_ahead.uniform_tables,
+}
 _LEAST_VARIATION = 1 / (form_columns.VARIATIONS - 1)
 _STREAMS: dict[str, Stream] = {
     "form": form_columns.STREAM,
@@ -71,7 +78,7 @@ class LearnedPlanner:
             raise RequestError(f"temperature={temperature:g} is not above 0")
         path = Path(weights or SHIPPED)
         tensors, self.about = load_arrays(path)
-        _check(path, self.about)
+        _check(path, self.about, tensors)
         self.temperature = temperature
         self.styles: tuple[str, ...] = tuple(self.about["styles"])
         self._steppers = {
@@ -196,14 +203,16 @@ class LearnedPlanner:
         )
 
 
-def _check(path: Path, about: dict[str, Any]) -> None:
-    """Whether weights are of this planner, for the streams as they are.
+def _check(path: Path, about: dict[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
+    """Whether weights are of this planner, for the streams as they are, and whole.
 
     Raises:
         WeightsError: they are not.
     """
     if about.get("kind") != KIND or not isinstance(about.get("streams"), dict):
         raise WeightsError(path, f"holds weights of kind {about.get('kind')}, which cannot plan; wanted: {KIND}")
+    if not isinstance(about.get("styles"), list):
+        raise WeightsError(path, "does not say which styles it knows")
     for name, stream in _STREAMS.items():
         try:
             config = StreamConfig.from_dict(about["streams"][name])
@@ -212,6 +221,17 @@ def _check(path: Path, about: dict[str, Any]) -> None:
         wanted = StreamConfig.of(stream)
         if (config.columns, config.fields) != (wanted.columns, wanted.fields):
             raise WeightsError(path, f"is for another version of the stream {name}; train it anew")
+        if (config.kind, config.layers) != ("lstm", 1):
+            raise WeightsError(path, f"has a {config.kind} of {config.layers} layers for the stream {name}; "
+                               "only an LSTM of one is sampled from")  # fmt: skip
+        for tensor, shape in config.shapes.items():
+            if f"{name}.{tensor}" not in tensors:
+                raise WeightsError(path, f"lacks {name}.{tensor}")
+            if tensors[f"{name}.{tensor}"].shape != shape:
+                raise WeightsError(path, f"does not fit its JSON: {name}.{tensor} is not {shape}")
+        for table in _TABLES[name]():
+            if f"tables.{name}.{table}" not in tensors:
+                raise WeightsError(path, f"lacks tables.{name}.{table}")
 
 
 def _with_usual_tempo(wishes: Wishes) -> Wishes:
@@ -274,7 +294,7 @@ def _bare(form: FormDraw, wishes: Wishes, asked: tuple[SectionWish, ...], dice: 
 def _section(section: SectionDraw, wish: SectionWish, dice: Dice) -> Section:
     """The section as wished and drawn; numbers lie anywhere in their bins, sections of one label at the same place."""
     assert section.key is not None
-    place = dice.stream(f"within bins {section.label}").uniform(-0.5, 0.5, 2)
+    place = dice.stream(f"within bins {section.label}").uniform(-0.5, 0.5, 2).tolist()
     density, register = section.density, section.register
     if density is not None:
         density = round(density * form_columns.DENSITY_STEP ** place[0], 2)
