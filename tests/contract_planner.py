@@ -141,20 +141,34 @@ def moved_chords(section: Section, shift: int) -> list[tuple[int, int, int, str,
     ]
 
 
-def check_theme(theme: Theme, plan: Plan) -> None:
-    """A theme is singable: in a voice's range, no leap beyond an octave, mostly steps and thirds, inside its bars."""
+def check_line(theme: Theme, plan: Plan) -> None:
+    """A theme lies in a voice's range, leaps an octave at most, and inside its bars."""
     pitches = [n.pitch for n in theme.notes]
     assert 55 <= min(pitches) <= max(pitches) <= 88
-    moves = [abs(b - a) for a, b in pairwise(pitches)]
-    assert max(moves, default=0) <= 12
-    assert sum(move <= 4 for move in moves) >= 0.5 * len(moves) - 1
+    assert max((abs(b - a) for a, b in pairwise(pitches)), default=0) <= 12
     assert theme.notes[-1].onset_div + theme.notes[-1].duration_div <= theme.bars * plan.meter.bar_div
     assert -theme.notes[0].onset_div < plan.meter.bar_div
+
+
+def moves_by_step(theme: Theme) -> bool:
+    """Whether steps and thirds make up most of a theme."""
+    moves = [abs(b.pitch - a.pitch) for a, b in pairwise(theme.notes)]
+    return sum(move <= 4 for move in moves) >= 0.5 * len(moves) - 1
+
+
+def share_in_chords(theme: Theme, plan: Plan) -> float:
+    """Of the notes on downbeats, how many belong to the chord that is planned there."""
     section = next(s for s in plan.sections if s.theme == theme.label)
     strong = [n for n in theme.notes if n.onset_div >= 0 and n.onset_div % plan.meter.bar_div == 0]
     chords = [next(c for c in reversed(section.chords) if c.onset_div <= n.onset_div) for n in strong]
-    fitting = [n.pitch % 12 in c.pcs for n, c in zip(strong, chords, strict=True)]
-    assert sum(fitting) >= 0.75 * len(fitting)
+    return float(np.mean([n.pitch % 12 in c.pcs for n, c in zip(strong, chords, strict=True)])) if strong else 1.0
+
+
+def check_theme(theme: Theme, plan: Plan) -> None:
+    """What the rules promise of every single theme; drawn ones are to keep it as a rule."""
+    check_line(theme, plan)
+    assert moves_by_step(theme)
+    assert share_in_chords(theme, plan) >= 0.75
 
 
 class PlannerContract:
@@ -167,7 +181,7 @@ class PlannerContract:
 
     def test_what_is_asked_for_is_kept(self, planner: Planner) -> None:
         """Letters, bars, key and meter just as asked of many requests; every phrase ends in its cadence's chords."""
-        kept = 0
+        kept, steps, fits = 0, [], []
         for seed, request in enumerate(requests()[: self.requests]):
             assert request.form is not None
             plan = planner.plan(request, seed=seed)
@@ -177,9 +191,13 @@ class PlannerContract:
             assert plan.sections[0].key == plan.key == plan.sections[-1].key
             _check_sections(plan)
             for theme in plan.themes:
-                check_theme(theme, plan)
+                check_line(theme, plan)
+                steps.append(moves_by_step(theme))
+                fits.append(share_in_chords(theme, plan))
             kept += 1
         assert kept == self.requests
+        assert np.mean(steps) > 0.9
+        assert np.mean(fits) > 0.8
 
     def test_all_wishes_at_once(self, planner: Planner) -> None:
         request = PlanRequest(

@@ -28,6 +28,8 @@ class TestGrammarPlanner(PlannerContract):
         """Phrases end in the textbook's chords, and every section closes; varied returns have their model's harmony."""
         for seed, request in enumerate(requests()[:100]):
             plan = planner.plan(request, seed=seed)
+            for theme in plan.themes:
+                check_theme(theme, plan)
             for section in plan.sections:
                 assert section.cadence is not None
                 end = 0
