@@ -181,8 +181,11 @@ class BenchmarkModule(ComposerModule):
 
 
 def _run(values: dict[str, Any], trainer: dict[str, Any]) -> RunConfig:
-    """The run with the trainer's arguments; an epoch is no longer than the run."""
-    return RunConfig(**{**values, "epoch_steps": min(values["epoch_steps"], values["max_steps"])}, trainer=trainer)
+    """The run with the trainer's arguments, which may shorten it; an epoch is no longer than the run."""
+    trainer = dict(trainer)
+    steps = int(trainer.pop("max_steps", values["max_steps"]))
+    epoch = min(int(values["epoch_steps"]), steps)
+    return RunConfig(**{**values, "max_steps": steps, "epoch_steps": epoch}, trainer=trainer)
 
 
 def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def theme_walks(plans: Sequence[MarkedPlan], styles: Sequence[str]) -> list[Walk
     """Walks of every theme."""
     found = []
     for marked in plans:
-        for theme in marked.plan.themes:
+        for theme in marked.plan.themes if "themes" not in marked.missing else ():
             tokens = theme_stream.encode(marked.plan, theme.label, styles)
             if tokens is not None and len(tokens):
                 found.append(Walk(marked.plan.style, marked.origin.split, tokens))
@@ -116,4 +116,5 @@ def walks_of(stream: str, plans: Sequence[MarkedPlan], styles: Sequence[str], *,
 
 def training_themes(plans: Sequence[MarkedPlan]) -> list[Theme]:
     """The themes that are learned from."""
-    return [theme for m in plans if m.origin.split == "train" for theme in m.plan.themes]
+    known = (m.plan for m in plans if m.origin.split == "train" and "themes" not in m.missing)
+    return [theme for plan in known for theme in plan.themes]
