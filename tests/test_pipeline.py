@@ -293,7 +293,7 @@ def test_a_fault_of_the_program_keeps_its_traceback(run: Run, monkeypatch: pytes
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a fault")
 
-    monkeypatch.setattr("planner.grammar.GrammarPlanner.plan", fail)
+    monkeypatch.setattr("planner.sampling.LearnedPlanner.plan", fail)
     with pytest.raises(ZeroDivisionError, match="a fault"):
         run()
 
