@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, no_type_check, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
-from numba import njit
 
 from planner.stepper import Stepper
+
+_POINTS = 256  # numbers of chance at a time
 
 
 @runtime_checkable
@@ -21,31 +22,6 @@ class Limits(Protocol):
         A value's factor is above 0 if and only if the walk can still be completed after it.
         """
         ...
-
-
-@no_type_check  # the run-time type checks of the tests cannot wrap what numba compiles
-@njit(cache=True)
-def _choose(logits, weights, heat, point):  # pragma: no cover
-    """A value by its chance times its weight; -1 where every weight is 0."""
-    size = logits.shape[0]
-    top = -np.inf
-    for v in range(size):
-        if weights[v] > 0 and logits[v] > top:
-            top = logits[v]
-    if top == -np.inf:
-        return -1
-    total = 0.0
-    for v in range(size):
-        if weights[v] > 0:
-            total += weights[v] * np.exp((logits[v] - top) / heat)
-    reach, last = point * total, -1
-    for v in range(size):
-        if weights[v] > 0:
-            reach -= weights[v] * np.exp((logits[v] - top) / heat)
-            last = v
-            if reach < 0:
-                break
-    return last
 
 
 def draw(
@@ -65,25 +41,14 @@ def draw(
     """
     stepper.reset()
     values: list[int] = []
-    points = rng.random(256)
+    points = rng.random(_POINTS).tolist()
     while (field := walker.field) is not None:
-        if len(values) and len(values) % len(points) == 0:
-            points = rng.random(256)
-        logits = stepper.logits(walker.columns(), field)
+        if values and len(values) % _POINTS == 0:
+            points = rng.random(_POINTS).tolist()
         weights = limits.weights(walker) if limits is not None else None
-        if weights is None:
-            weights = _ones(len(logits))
-        value = int(_choose(logits, weights, temperature, points[len(values) % len(points)]))
+        value = stepper.draw(walker.columns(), field, weights, temperature, points[len(values) % _POINTS])
         if value < 0:
             raise RuntimeError(f"{walker.stream.name}: no {walker.stream.fields[field].name} is possible")
-        stepper.push(field, value)
         walker.push(value)
         values.append(value)
     return values
-
-
-_ONES: dict[int, Float[np.ndarray, " size"]] = {}
-
-
-def _ones(size: int) -> Float[np.ndarray, " size"]:
-    return _ONES.setdefault(size, np.ones(size))
