@@ -22,7 +22,7 @@ STREAMS: dict[str, Stream] = {
 READ_TWICE = ("bach_chorale",)  # styles with scores and with analyses by people
 ANALYSED = "_analysed"
 # What a walk of the form is told of its length: (bars in all, sections in all).
-_TOLD = ((True, True), (True, False), (False, False))
+_TOLD = ((True, True), (True, False), (False, True), (False, False))
 
 
 @dataclass(frozen=True)

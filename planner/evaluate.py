@@ -274,7 +274,7 @@ def evaluate(cfg: dict[str, Any]) -> dict[str, Any]:
     """Runs the task.
 
     Args:
-        cfg: plain values: `data` (see `planner.corpus.load_plans`), `cache_dir`, `weights` (None: those that ship),
+        cfg: plain values: `data` (see `planner.corpus.load_plans`), `cache_dir`, `planner_weights` (None: those that ship),
             `seed`, and `task` with `split` (held-out plans that nats are of), `people` (splits whose plans ours are
             compared with), `grammar_plans` (that its model is estimated from), `plans` (of each style at least),
             `draws`, `progress`.
@@ -291,7 +291,8 @@ def evaluate(cfg: dict[str, Any]) -> dict[str, Any]:
     from planner.sampling import SHIPPED, LearnedPlanner
 
     task, seed, started = cfg["task"], int(cfg["seed"]), time.perf_counter()
-    weights = Path(cfg["weights"]) if cfg.get("weights") else SHIPPED
+    named = cfg.get("planner_weights") or cfg.get("weights")
+    weights = Path(named) if named else SHIPPED
     planner = LearnedPlanner(weights)
     plans, _ = load_plans(cfg["data"], Path(cfg["cache_dir"]))
     styles = known_styles(plans)

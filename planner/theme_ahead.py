@@ -204,6 +204,7 @@ class ThemeLimits:
         self.bars = tuple(b for b in wanted if self._upbeats_of(b))
         if not self.bars:
             raise ValueError(f"no theme of {' or '.join(map(str, wanted))} bars is possible in {scene.meter}")
+        self._closes = {b: CLOSES.get(scene.closes(b) or "") for b in range(1, MAX_BARS + 1)}
 
     def weights(self, walker: ThemeWalker) -> Float[np.ndarray, " values"] | None:
         """Weights of the values of the field that is asked for; 0 is what cannot be completed."""
@@ -235,7 +236,7 @@ class ThemeLimits:
 
     def _wanted(self, walker: ThemeWalker) -> tuple[int, ...] | None:
         """Pitch classes above the tonic that the last note may have, None for all."""
-        return CLOSES.get(self.scene.closes(walker.bars) or "")
+        return self._closes[walker.bars]
 
     def _gaps(self, walker: ThemeWalker) -> Float[np.ndarray, " values"]:
         ends = self._ends_of(walker.bars)

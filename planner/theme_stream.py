@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 from music.harmony import chord_pcs
 from music.pitch import Key
@@ -189,7 +189,7 @@ class ThemeWalker:
         shift, copies = (self._bar - turn) % self._bar, units // self._bar + 2
         self._places = (places * copies)[shift : shift + units]
         self.strengths = (strengths * copies)[shift : shift + units]
-        self._chords, self._next, self.tones = _chord_columns(scene, units)
+        self._chords, self._next, self.tones = _chord_columns(scene.chords, scene.bars * scene.bar, units)
         self._note_at = [-1] * units
         self._gap_at = [0] * units
         self._fixed = _fixed(scene)
@@ -348,14 +348,21 @@ def _fixed(scene: ThemeScene) -> tuple[int, ...]:
     )
 
 
-def _chord_columns(scene: ThemeScene, units: int) -> tuple[list[int], list[int], list[int]]:
-    """By unit from the longest upbeat on: chord and next chord as columns, the chord's pitch classes as bits."""
-    chords = scene.chords
+@lru_cache(maxsize=64)
+def _chord_columns(
+    chords: tuple[tuple[int, int], ...], end: int, units: int
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """By unit from the longest upbeat on: chord and next chord as columns, the chord's pitch classes as bits.
+
+    Args:
+        chords: as in `ThemeScene`.
+        end: of the last one, in units.
+        units: how many are told.
+    """
     if not chords:
-        return [0] * units, [0] * units, [0] * units
+        return (0,) * units, (0,) * units, (0,) * units
     now, following, bits = [0] * MAX_UPBEAT, [chords[0][1] + 1] * MAX_UPBEAT, [0] * MAX_UPBEAT
     tones = symbol_tones()
-    end = scene.bars * scene.bar
     for index, (onset, symbol) in enumerate(chords):
         stop, after = (chords[index + 1][0], chords[index + 1][1] + 1) if index + 1 < len(chords) else (end, 0)
         length = min(stop, units) - onset
@@ -365,4 +372,4 @@ def _chord_columns(scene: ThemeScene, units: int) -> tuple[list[int], list[int],
         following += [after] * length
         bits += [tones[symbol]] * length
     missing = [0] * max(0, units - len(now))
-    return (now + missing)[:units], (following + missing)[:units], (bits + missing)[:units]
+    return tuple((now + missing)[:units]), tuple((following + missing)[:units]), tuple((bits + missing)[:units])
