@@ -25,10 +25,11 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, no_type_check
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt32
+from numba import njit
 
 from evaluation.sonorities import changes, sonorities
 from music.cache import write_atomically
@@ -82,6 +83,25 @@ def roll_sonorities(play: Bool[np.ndarray, "steps pitches"]) -> tuple[list[tuple
     return row, np.array(begins, dtype=np.int64)
 
 
+@no_type_check  # the run-time type checks of the tests cannot wrap what numba compiles
+@njit(cache=True)
+def _run_lengths(values, places, hashes, lengths):  # pragma: no cover
+    """For `RunIndex.run_lengths`: sorted hashes, where each stands, those of a piece, and room for the answer."""
+    before, runs = places[:0], places[:0]
+    for index in range(len(hashes)):
+        here = places[np.searchsorted(values, hashes[index]) : np.searchsorted(values, hashes[index], "right")]
+        grown = np.ones(len(here), dtype=np.int64)
+        longest, at = 0, 0
+        for i in range(len(here)):
+            while at < len(before) and before[at] < here[i] - 1:
+                at += 1
+            if at < len(before) and before[at] == here[i] - 1:
+                grown[i] += runs[at]  # a run that ended at the place before goes on here
+            longest = max(longest, grown[i])
+        before, runs = here, grown
+        lengths[index] = longest
+
+
 @dataclass(frozen=True, eq=False)
 class RunIndex:
     """Hashed steps of many pieces, one piece after another with a 0 behind each.
@@ -107,19 +127,8 @@ class RunIndex:
 
     def run_lengths(self, hashes: UInt32[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
         """For each step of a piece, the longest run of steps that ends with it and stands in one indexed piece."""
-        values, places = self._order
         lengths = np.zeros(len(hashes), dtype=np.int64)
-        before, runs = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-        bounds = zip(np.searchsorted(values, hashes, "left"), np.searchsorted(values, hashes, "right"), strict=True)
-        for index, (first, last) in enumerate(bounds):
-            here = places[first:last]
-            grown = np.ones(len(here), dtype=np.int64)
-            if len(before) and len(here):
-                # A run that ended at the place before goes on here.
-                at = np.minimum(np.searchsorted(before, here - 1), len(before) - 1)
-                grown += np.where(before[at] == here - 1, runs[at], 0)
-            before, runs = here, grown
-            lengths[index] = grown.max(initial=0)
+        _run_lengths(*self._order, hashes, lengths)
         return lengths
 
     def longest_run(self, score: Score) -> int:
