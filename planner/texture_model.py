@@ -9,6 +9,7 @@ ensemble, and these on coarser ones, in proportion to how few they are. The mode
 from __future__ import annotations
 
 import io
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -91,12 +92,14 @@ class Chains:
 
     def level(self, density: float) -> int:
         """Which level a section of that density has."""
-        return int(np.searchsorted(self.levels, density, side="right"))
+        return bisect_right(self.levels, density)
 
     def value(self, feature: str, index: int, draw: float) -> float:
         """A value of a bin: the quantile `draw` (0..1) of its values, the ends drawn in."""
-        low, high = _MARKS[0], _MARKS[-1]
-        return float(np.interp(low + draw * (high - low), _MARKS, self.marks[feature][index]))
+        mark = _MARKS[0] + draw * (_MARKS[-1] - _MARKS[0])
+        at = min(max(1, bisect_right(_MARKS, mark)), len(_MARKS) - 1) - 1
+        low, high = self.marks[feature][index, at : at + 2].tolist()
+        return (high - low) / (_MARKS[at + 1] - _MARKS[at]) * (mark - _MARKS[at]) + low
 
 
 # ---- counting -------------------------------------------------------------------------------------------------

@@ -7,8 +7,11 @@ no rhythm slower than its own is drawn.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import accumulate
 
 import numpy as np
 
@@ -105,9 +108,7 @@ class _Writer:
         return places(self.plan.sections[index].phrases, index == len(self.plan.sections) - 1)
 
     def _allowed(self, onsets: Sequence[int]) -> frozenset[int]:
-        """Indices of the rhythms that hold these onsets."""
-        own = rhythm_class(np.array(onsets, dtype=np.int64), self.plan.meter.bar_div) if onsets else ""
-        return frozenset(SOUNDING.index(name) for name in _HOLDS.get(own, SOUNDING))
+        return _rhythms_that_hold(tuple(onsets), self.plan.meter.bar_div)
 
     def _bar(
         self,
@@ -202,8 +203,15 @@ class _Writer:
 
 
 def _pick(weights: np.ndarray, draw: float) -> int:
-    heap = np.cumsum(weights)
-    return min(int(np.searchsorted(heap, draw * heap[-1], side="right")), len(heap) - 1)
+    heap = list(accumulate(weights.tolist()))  # quicker than an array of so few
+    return min(bisect_right(heap, draw * heap[-1]), len(heap) - 1)
+
+
+@lru_cache(maxsize=4096)
+def _rhythms_that_hold(onsets: tuple[int, ...], bar_div: int) -> frozenset[int]:
+    """Indices of the rhythms of all parts that hold these onsets of a melody."""
+    own = rhythm_class(np.array(onsets, dtype=np.int64), bar_div) if onsets else ""
+    return frozenset(SOUNDING.index(name) for name in _HOLDS.get(own, SOUNDING))
 
 
 def fit_counts(wanted: np.ndarray, total: float, least: np.ndarray, twins: np.ndarray) -> np.ndarray:

@@ -189,12 +189,15 @@ def contour(theme: Theme) -> str:
     heard = np.flatnonzero(weights)
     line = np.interp(np.arange(5), heard, sums[heard] / weights[heard])
     line -= line.mean()
-    return max(CONTOURS, key=lambda name: float(_unit(np.array(_SHAPES[name])) @ line))
+    return max(CONTOURS, key=lambda name: float(_UNITS[name] @ line))
 
 
 def _unit(shape: np.ndarray) -> np.ndarray:
     moved = shape - shape.mean()
     return moved / np.linalg.norm(moved)
+
+
+_UNITS = {name: _unit(np.array(shape)) for name, shape in _SHAPES.items()}
 
 
 def has_shape(theme: Theme) -> bool:
