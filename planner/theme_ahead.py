@@ -199,6 +199,10 @@ class ThemeLimits:
         self._note_bits = tuple(_bits(row.tobytes()) for row in self._notes)
         self._rest_bits = tuple(_bits(row.tobytes()) for row in self._rests)
         self._steps = tables["steps"][int(scene.key.minor)].astype(np.float32).tobytes()
+        self._ends: dict[int, _Ends] = {}
+        # What is possible at a place of a theme of so many bars, whatever was sung; not to be changed.
+        self._rests_from: dict[tuple[int, int], Float[np.ndarray, " values"]] = {}
+        self._notes_from: dict[tuple[int, int], Float[np.ndarray, " values"]] = {}
         self.upbeats = tuple(upbeats) if upbeats is not None else _default_upbeats(scene)
         wanted = tuple(bars) if bars is not None else theme_bars(scene)
         self.bars = tuple(b for b in wanted if self._upbeats_of(b))
@@ -227,7 +231,9 @@ class ThemeLimits:
         return found
 
     def _ends_of(self, bars: int) -> _Ends:
-        return _ends(bars, self.scene.bar, self._note_bits, self._rest_bits)
+        if bars not in self._ends:
+            self._ends[bars] = _ends(bars, self.scene.bar, self._note_bits, self._rest_bits)
+        return self._ends[bars]
 
     def _upbeats_of(self, bars: int) -> list[int]:
         """The upbeats that a theme of so many bars can begin with."""
@@ -241,14 +247,18 @@ class ThemeLimits:
     def _gaps(self, walker: ThemeWalker) -> Float[np.ndarray, " values"]:
         ends = self._ends_of(walker.bars)
         at = walker.position + MAX_UPBEAT
-        found = np.zeros(FIELDS[GAP].size)
         place = _CLASS[walker.position % _EIGHTH]
         if place < 0:
-            return found
-        found[:TO_END] = self._rests[place] & ends.starts[at : at + TO_END]
+            return np.zeros(FIELDS[GAP].size)
+        found = self._rests_from.get((walker.bars, at))
+        if found is None:
+            found = np.zeros(FIELDS[GAP].size)
+            found[:TO_END] = self._rests[place] & ends.starts[at : at + TO_END]
+            self._rests_from[walker.bars, at] = found
         wanted = self._wanted(walker)
         if not walker.pitches:
             return found
+        found = found.copy()
         found[TO_END] = walker.position > walker.end - self.scene.bar
         if wanted is not None:
             right, chances = _close(self._steps, wanted)
@@ -262,7 +272,10 @@ class ThemeLimits:
         place = _CLASS[walker.position % _EIGHTH]
         if place < 0:
             return np.zeros(LONGEST)
-        found = (self._notes[place] & ends.closed[at + 1 : at + 1 + LONGEST]).astype(float)
+        found = self._notes_from.get((walker.bars, at))
+        if found is None:
+            found = (self._notes[place] & ends.closed[at + 1 : at + 1 + LONGEST]).astype(float)
+            self._notes_from[walker.bars, at] = found
         wanted = self._wanted(walker)
         left = walker.end - walker.position
         if wanted is not None and walker.pitches and left <= LONGEST:
@@ -271,6 +284,7 @@ class ThemeLimits:
             rest = left - 1 - np.arange(left)
             ahead = np.clip(np.rint(rest / self._pace(walker)), 1, _STEPS - 1).astype(int) + 1
             ahead[-1] = 1
+            found = found.copy()
             found[:left] *= chance[ahead]
         return found
 
