@@ -357,7 +357,7 @@ class FormLimits:
         keys = self._keys_here(walker, scene, index) or range(24)
         closes = possible.copy()
         # Two bars behind the last chord everything is open.
-        for bars in range(self._least[index], chord_bars(wish, meter) + 2):
+        for bars in range(self._least[index], min(chord_bars(wish, meter) + 2, MAX_BARS + 1)):
             closes[bars] = closes[bars] and any(can_close(wish, bars, fc.key_of(k, home), meter) for k in keys)
         return closes if closes.any() else possible
 

@@ -16,6 +16,9 @@ from music.harmony import parse_figure
 from music.pitch import ALL_KEYS, Key
 from music.plan import CADENCES, Chord, Phrase, PlanNote, Section, Theme
 from music.time import DIVS_PER_QUARTER, Meter
+from planner import form_columns as fc
+from planner.form_ahead import FormLimits, uniform_tables
+from planner.form_walker import FormWalker
 from planner.forms import FORMS
 from planner.grammar import GrammarPlanner
 from planner.interface import PartWish, PlanRequest
@@ -24,6 +27,7 @@ from planner.read_wishes import read
 from planner.request import METERS, parse_chords, parse_request, refuse_unkept
 from planner.titles import make_title
 from planner.wishes import SectionWish, Wishes, bar_shares, cadences_at, fixed_chords
+from tests.form_cases import HEAD
 
 Q = DIVS_PER_QUARTER
 C, G, WALTZ = Key("C"), Key("G"), Meter(3, 4)
@@ -199,6 +203,16 @@ def test_chords_leave_room_for_the_cadence() -> None:
     assert wished(form="AB", chords="B: I IV V V42 I6", cadences="B:PAC")[1].bars_at_least == 6
     assert wished(form="AB", chords="B: I IV V V42 V7 I", cadences="B:PAC")[1].bars_at_least == 6
     assert wished(form="AB", section_bars="A:4", chords="A: I IV ii6 V")[0].cadences == frozenset(("HC",))
+
+
+def test_chords_up_to_the_last_bar_that_a_plan_may_have() -> None:
+    limits = FormLimits(read(parse_request(form="A", chords="A: " + 1022 * "I " + "V I")), uniform_tables())
+    walker = FormWalker(0, 1, sections_total=1)
+    for value in (*HEAD, fc.NEW, 0):
+        walker.push(value)
+    weights = limits.weights(walker)
+    assert weights is not None
+    assert weights.sum() > 0
 
 
 def test_chords_need_beats() -> None:
