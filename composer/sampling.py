@@ -32,6 +32,7 @@ from music.score import Score
 KIND = "composer/biaxial"
 PUSH_LIMIT = 1.5  # in nats
 VOICE_PUSH = 1.0  # in nats on new notes for each voice of a choir that fell silent
+FIRST_PUSH = 0.3  # the same at the first step, before which all four are silent
 THEME_PUSH = 3.0  # in nats on the notes of a theme that is only suggested
 VOICE_TRIES = 3  # draws of a frame in which a choir has fewer voices than it should
 TRIES = 8  # draws of a downbeat that comes out silent, or of one that goes on with what has sounded for too long
@@ -335,7 +336,8 @@ class _Writing:
         pushes = [_push(told[i], drawn[i], step, self.config.density_push, left) for i in range(len(drawn))]
         if self.choir:
             # A choir's voice that fell silent is asked back.
-            pushes = [p + VOICE_PUSH * max(0, 4 - int(b.sum())) for p, b in zip(pushes, before, strict=True)]
+            push = VOICE_PUSH if step else FIRST_PUSH
+            pushes = [p + push * max(0, 4 - int(b.sum())) for p, b in zip(pushes, before, strict=True)]
         bias = np.repeat(np.array(pushes, dtype=np.float32)[:, None], high - low, axis=1)
         if self.told.reference_kind[step] == THEME:
             # Where a theme is set, this changes nothing.

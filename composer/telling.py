@@ -33,6 +33,7 @@ from composer.conditions import (
 from composer.given import Given
 from composer.roll import LOWEST_PITCH, PITCHES, step_div
 from composer.transfer import chord_classes, moved_class, nearest, same_harmony, take
+from composer.upbeat import with_upbeat_chord
 from music.pitch import Key
 from music.plan import Phrase, Plan, Theme
 
@@ -172,7 +173,7 @@ class Teller:
         self.steps = plan.end_div // step_div(grid)
         self.bar_steps = plan.meter.bar_div // step_div(grid)
         self.range = RANGES[plan.ensemble]
-        context = plan_context(plan, grid, self.steps + LOOK_AHEAD, styles)
+        context = with_upbeat_chord(plan_context(plan, grid, self.steps + LOOK_AHEAD, styles), plan, grid)
         self.chords = chord_classes(context)
         spread_density(context)
         self.told: Conditions = empty_conditions(drop_groups(context, tuple(GROUPS)) if nothing else context)

@@ -274,9 +274,9 @@ def evaluate(cfg: dict[str, Any]) -> dict[str, Any]:
     """Runs the task.
 
     Args:
-        cfg: plain values: `data` (see `planner.corpus.load_plans`), `cache_dir`, `planner_weights` (None: those that ship),
-            `seed`, and `task` with `split` (held-out plans that nats are of), `people` (splits whose plans ours are
-            compared with), `grammar_plans` (that its model is estimated from), `plans` (of each style at least),
+        cfg: plain values: `data` (see `planner.corpus.load_plans`), `cache_dir`, `planner_weights` (None: those that
+            ship), `seed`, and `task` with `split` (held-out plans that nats are of), `people` (splits whose plans ours
+            are compared with), `grammar_plans` (that its model is estimated from), `plans` (of each style at least),
             `draws`, `progress`.
 
     Returns:

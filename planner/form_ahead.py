@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
@@ -24,10 +24,20 @@ from music.pitch import ALL_KEYS, Key
 from music.plan import CADENCES, MAX_BARS, TEMPO_RANGE
 from music.time import Meter
 from planner import form_columns as fc
-from planner.form_lengths import MOST_SECTIONS, Lengths, StyleLengths, fit_tables, floored, stepped, uniform_tables
+from planner.form_lengths import (
+    MOST_SECTIONS,
+    Lengths,
+    StyleLengths,
+    evenness,
+    fit_tables,
+    floored,
+    stepped,
+    uniform_tables,
+)
+from planner.form_masks import Weights, one, only, step_weights
 from planner.form_stream import FormDraw
 from planner.form_walker import FormWalker
-from planner.form_wishes import Scene, bars_of, can_close, chord_bars, make_scene, settled
+from planner.form_wishes import Scene, bars_of, can_close, check_sections, chord_bars, make_scene, settled
 from planner.forms import MIN_SECTION_BARS
 from planner.request import METERS
 from planner.wishes import SectionWish, Wishes, cadences_at, fixed_chords
@@ -36,27 +46,9 @@ __all__ = ["MOST_BARS", "MOST_SECTIONS", "FormLimits", "Lengths", "fit_tables", 
 
 MOST_BARS = 400  # where neither bars nor sections are asked for
 _AUTHENTIC = frozenset(("PAC", "IAC"))
+_LOOSE = 0.02  # factor on every other length of a return than its model's, where that is possible
 _ANY = frozenset((None, *CADENCES))
 _OTHER_METER, _OTHER_PICKUP = len(fc.METERS_KNOWN), len(fc.PICKUPS)
-Weights = Float[np.ndarray, " size"]
-
-
-@lru_cache(maxsize=4096)
-def _only(field: int, values: frozenset[int]) -> Weights:
-    """Weight 1 for some values of a field."""
-    weights = np.zeros(fc.FIELDS[field].size)
-    weights[sorted(values)] = 1.0
-    weights.flags.writeable = False
-    return weights
-
-
-def _one(field: int, value: int) -> Weights:
-    return _only(field, frozenset((value,)))
-
-
-def _step(field: int, bars: int, part: int, step: int) -> Weights:
-    """The token that goes on telling a fixed number of bars."""
-    return _one(field, min(step, bars - part - 1))
 
 
 class FormLimits:
@@ -104,18 +96,7 @@ class FormLimits:
 
     def _check(self) -> None:
         wishes, total = self.wishes, self.wishes.bars
-        for wish in self._shape:
-            if wish.label is not None and len(wish.label) > fc.PRIMES:
-                raise RequestError(f"section {wish.label} has more than {fc.PRIMES - 1} primes")
-            if wish.bars is not None and bars_of(wish) != wish.bars:
-                raise RequestError(
-                    f"section {wish.label or '?'} has {wish.bars} bars, but its phrases have {bars_of(wish)}"
-                )
-            if wish.phrases and wish.cadences is not None and wish.phrases[-1].cadence not in wish.cadences:
-                raise RequestError(
-                    f"section {wish.label or '?'} closes with {wish.phrases[-1].cadence or 'none'} by its phrases, "
-                    f"which contradicts its cadence {', '.join(sorted(c or 'none' for c in wish.cadences))}"
-                )
+        check_sections(self._shape)
         least = sum(self._least) if self._shape else self._first_least
         closed = bool(self._shape) and all(self._fixed)
         if total is not None and (least > total or (closed and least != total)):
@@ -156,7 +137,7 @@ class FormLimits:
     # The head.
 
     def _meter(self, walker: FormWalker) -> Weights | None:
-        return _only(fc.METER, self._meters)
+        return only(fc.METER, self._meters)
 
     def _minor(self, walker: FormWalker) -> Weights | None:
         if len(self._homes) == len(ALL_KEYS):
@@ -167,18 +148,18 @@ class FormLimits:
     def _tonic(self, walker: FormWalker) -> Weights | None:
         if len(self._homes) == len(ALL_KEYS):
             return None
-        return _only(fc.TONIC, frozenset(key.pc for key in self._homes if key.minor == bool(walker.head[fc.MINOR])))
+        return only(fc.TONIC, frozenset(key.pc for key in self._homes if key.minor == bool(walker.head[fc.MINOR])))
 
     def _tempo(self, walker: FormWalker) -> Weights | None:
         if self.wishes.tempo is None:
             return None
-        return _only(fc.TEMPO, frozenset(range(*_tempo_bins(*self.wishes.tempo))))
+        return only(fc.TEMPO, frozenset(range(*_tempo_bins(*self.wishes.tempo))))
 
     def _pickup(self, walker: FormWalker) -> Weights | None:
         if self.wishes.pickup_div is not None:
-            return _one(fc.PICKUP, fc.pickup_value(self.wishes.pickup_div))
+            return one(fc.PICKUP, fc.pickup_value(self.wishes.pickup_div))
         bar = self._meter_of(walker).bar_div
-        return _only(fc.PICKUP, frozenset(i for i, pickup in enumerate(fc.PICKUPS) if pickup < bar))
+        return only(fc.PICKUP, frozenset(i for i, pickup in enumerate(fc.PICKUPS) if pickup < bar))
 
     def _meter_of(self, walker: FormWalker) -> Meter:
         value = walker.head[fc.METER]
@@ -219,18 +200,18 @@ class FormLimits:
             return self._wished_label(walker)
         sections = walker.sections
         if not sections:
-            return _one(fc.LABEL, fc.NEW)
+            return one(fc.LABEL, fc.NEW)
         heard = range(fc.FIRST_RETURN, fc.FIRST_RETURN + walker.letters)
         begun = {*heard, *((fc.NEW,) if walker.letters < fc.LETTERS else ())}
         if self.bars_total is None:
             if self._is_last(walker):
-                return _one(fc.LABEL, fc.END)
+                return one(fc.LABEL, fc.END)
             home = self._home_value(walker)
             closes = sections[-1].key == home and sections[-1].cadence in _cadence_values(_AUTHENTIC)
-            return _only(fc.LABEL, frozenset(begun | ({fc.END} if closes else set())))
+            return only(fc.LABEL, frozenset(begun | ({fc.END} if closes else set())))
         left = self.bars_total - walker.bars
         if left == 0:
-            return _one(fc.LABEL, fc.END)
+            return one(fc.LABEL, fc.END)
         lengths = self._lengths_of(walker)
         weights = np.zeros(fc.FIELDS[fc.LABEL].size)
         usual = float(lengths.renewal[left]) + 1e-9
@@ -243,17 +224,17 @@ class FormLimits:
     def _wished_label(self, walker: FormWalker) -> Weights:
         index = len(walker.sections)
         if index == len(self._shape):
-            return _one(fc.LABEL, fc.END)
+            return one(fc.LABEL, fc.END)
         names = self._names(walker)
         label = self._shape[index].label
         if label is not None:
             letter = names.get(label[0])
-            return _one(fc.LABEL, fc.NEW if letter is None else fc.FIRST_RETURN + letter)
+            return one(fc.LABEL, fc.NEW if letter is None else fc.FIRST_RETURN + letter)
         to_come = {wish.label[0] for wish in self._shape[index:] if wish.label} - names.keys()
         begun = set(range(fc.FIRST_RETURN, fc.FIRST_RETURN + walker.letters))
         if walker.letters + len(to_come) < fc.LETTERS:
             begun.add(fc.NEW)
-        return _only(fc.LABEL, frozenset(begun))
+        return only(fc.LABEL, frozenset(begun))
 
     def _names(self, walker: FormWalker) -> dict[str, int]:
         """Letters that were asked for -> their number in order of first hearing."""
@@ -267,14 +248,14 @@ class FormLimits:
         index = len(walker.sections) - 1
         label = self._shape[index].label if self._shape else None
         if label is not None:
-            return _one(fc.PRIME, len(label) - 1)
+            return one(fc.PRIME, len(label) - 1)
         section = walker.sections[index]
         heard = {other.prime for other in walker.sections[:-1] if other.letter == section.letter}
         primes = set(heard)
         following = max(heard, default=-1) + 1
         if following < fc.PRIMES and following not in self._primes_to_come(walker, section.letter):
             primes.add(following)
-        return _only(fc.PRIME, frozenset(primes))
+        return only(fc.PRIME, frozenset(primes))
 
     def _primes_to_come(self, walker: FormWalker, letter: int) -> set[int]:
         """Primes that later sections of a letter are asked to have: what returns to them is to come after them."""
@@ -285,7 +266,7 @@ class FormLimits:
     def _bars(self, walker: FormWalker) -> Weights | None:
         index = len(walker.sections) - 1
         if self._shape and (fixed := self._fixed[index]) is not None:
-            return _step(fc.BARS, fixed, walker.part, fc.MAX_SECTION_STEP)
+            return step_weights(fc.BARS, fixed, walker.part, fc.MAX_SECTION_STEP)
         lengths = self._lengths_of(walker)
         good = self._wished_bars(walker, index, lengths) if self._shape else self._open_bars(walker, lengths)
         return stepped(good, lengths.sections, walker.part, fc.MAX_SECTION_STEP)
@@ -316,9 +297,31 @@ class FormLimits:
         possible = self._with_closes(walker, index, possible)
         if self.bars_total is None or not open_after:
             return possible.astype(float)
-        fixed_after = sum(self._fixed[j] or 0 for j in later)
-        chances = self._chances(walker, index, total - walker.bars - fixed_after, lengths)
+        left = total - walker.bars - sum(self._fixed[j] or 0 for j in later)
+        chances = self._chances(walker, index, left, lengths)
+        chances = chances * evenness(left, sum(self._fixed[j] is None for j in later))
+        length = self._length_of_model(walker, index, left)
+        if length is not None and chances[length] > 0:
+            chances[np.arange(len(chances)) != length] *= _LOOSE
         return floored(chances, possible)
+
+    def _length_of_model(self, walker: FormWalker, index: int, left: int) -> int | None:
+        """The length of the section that this one returns to, if all returns to come can be as long as their models."""
+        section, names = walker.sections[index], self._names(walker)
+        if section.source < 0:
+            return None
+        known: dict[int, int] = {}
+        for other in walker.sections[:-1]:
+            known.setdefault(other.letter, other.bars)
+        length = walker.sections[section.source].bars
+        for j in range(index + 1, len(self._shape)):
+            label = self._shape[j].label
+            if self._fixed[j] is None:
+                letter = names.get(label[0]) if label else None
+                if letter not in known:
+                    return length  # what is new to come makes up for any rest
+                left -= known[letter]
+        return length if left == length else None
 
     def _chances(self, walker: FormWalker, index: int, left: int, lengths: StyleLengths) -> Float[np.ndarray, " bars"]:
         """Chance of a good end for each length of the section, by letters: what returns is as long as its model."""
@@ -371,7 +374,7 @@ class FormLimits:
     def _key(self, walker: FormWalker) -> Weights | None:
         if not self._shape:
             at_home = len(walker.sections) == 1 or self._is_last(walker)
-            return _one(fc.KEY, self._home_value(walker)) if at_home else None
+            return one(fc.KEY, self._home_value(walker)) if at_home else None
         index = len(walker.sections) - 1
         scene = self._scene(walker)
         keys = self._keys_here(walker, scene, index)
@@ -380,7 +383,7 @@ class FormLimits:
             home, meter, bars = self._home_of(walker), self._meter_of(walker), walker.sections[index].bars
             closing = [k for k in keys or range(24) if can_close(wish, bars, fc.key_of(k, home), meter)]
             keys = frozenset(closing) or keys
-        return None if keys is None else _only(fc.KEY, keys)
+        return None if keys is None else only(fc.KEY, keys)
 
     def _home_value(self, walker: FormWalker) -> int:
         return 12 * walker.head[fc.MINOR]
@@ -391,7 +394,7 @@ class FormLimits:
         wish = self._wish(walker)
         if wish is not None and wish.phrases:
             bars = wish.phrases[len(walker.sections[-1].phrases)].bars
-            return _step(fc.PHRASE, bars, walker.part, fc.MAX_PHRASE_STEP)
+            return step_weights(fc.PHRASE, bars, walker.part, fc.MAX_PHRASE_STEP)
         # The network is told how many bars are left: what is possible is enough, usual lengths would count twice.
         weights = (self._lengths_of(walker).phrase_weights(walker.room, walker.part) > 0).astype(float)
         if wish is None or not (wish.chords or wish.figures):
@@ -424,12 +427,12 @@ class FormLimits:
         wish = self._wish(walker)
         if wish is None or not wish.phrases:
             return None
-        return _one(fc.IDEA, fc.idea_value(wish.phrases[len(walker.sections[-1].phrases) - 1].idea))
+        return one(fc.IDEA, fc.idea_value(wish.phrases[len(walker.sections[-1].phrases) - 1].idea))
 
     def _cadence(self, walker: FormWalker) -> Weights | None:
         wish, section = self._wish(walker), walker.sections[-1]
         if wish is not None and wish.phrases:
-            return _one(fc.CADENCE, fc.cadence_value(wish.phrases[len(section.phrases) - 1].cadence))
+            return one(fc.CADENCE, fc.cadence_value(wish.phrases[len(section.phrases) - 1].cadence))
         allowed = self._wanted_at_end(walker, wish) if walker.room == 0 else _ANY
         if wish is not None and (wish.chords or wish.figures):
             meter, key = self._meter_of(walker), fc.key_of(section.key, self._home_of(walker))
@@ -439,27 +442,27 @@ class FormLimits:
             )
             # Chords that are asked for go before what is only usual.
             allowed = (allowed & possible) or (possible - {None}) or possible
-        return None if allowed == _ANY else _only(fc.CADENCE, _cadence_values(allowed))
+        return None if allowed == _ANY else only(fc.CADENCE, _cadence_values(allowed))
 
     # Character.
 
     def _density(self, walker: FormWalker) -> Weights | None:
         wish = self._wish(walker)
-        return None if wish is None or wish.density is None else _one(fc.DENSITY, fc.density_bin(wish.density))
+        return None if wish is None or wish.density is None else one(fc.DENSITY, fc.density_bin(wish.density))
 
     def _register(self, walker: FormWalker) -> Weights | None:
         wish = self._wish(walker)
-        return None if wish is None or wish.register is None else _one(fc.REGISTER, fc.register_bin(wish.register))
+        return None if wish is None or wish.register is None else one(fc.REGISTER, fc.register_bin(wish.register))
 
     def _dynamic(self, walker: FormWalker) -> Weights | None:
         wish = self._wish(walker)
-        return None if wish is None or wish.dynamic is None else _one(fc.DYNAMIC, fc.dynamic_value(wish.dynamic))
+        return None if wish is None or wish.dynamic is None else one(fc.DYNAMIC, fc.dynamic_value(wish.dynamic))
 
     def _variation(self, walker: FormWalker) -> Weights | None:
         wish = self._wish(walker)
         if wish is None or wish.variation is None:
             return None
-        return _one(fc.VARIATION, round(wish.variation * (fc.VARIATIONS - 1)))
+        return one(fc.VARIATION, round(wish.variation * (fc.VARIATIONS - 1)))
 
     # After the walk.
 

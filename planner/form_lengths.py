@@ -24,7 +24,10 @@ MOST_SECTIONS = 40  # of a form that is quite open
 _STYLE = fc.STREAM.column["style"]
 _PRIOR = 30.0  # so many lengths of all styles are added to a style's own
 _FLOOR = 1e-7  # share of a length that no table knows
-_TIED = 0.9  # how often a return is as long as its model
+_TIED = (
+    0.98  # how often a return is as long as its model: oftener than in real pieces, since who asks for A B A means it
+)
+_LONG, _DECAY = 24, 16.0  # bars beyond which a section grows unlikely, and how fast
 _SPECTRUM = 4096  # more than the bars that any sum of sections may have beyond MAX_BARS
 
 
@@ -121,7 +124,7 @@ class StyleLengths:
     """
 
     def __init__(self, sections: Float[np.ndarray, " lengths"], phrases: Float[np.ndarray, " phrase_lengths"]) -> None:
-        self.sections, self._phrases = _whole(sections, MIN_SECTION_BARS), _whole(phrases, 1)
+        self.sections, self._phrases = _damped(_whole(sections, MIN_SECTION_BARS)), _whole(phrases, 1)
         self._spectra: dict[tuple[int, int], np.ndarray] = {}
         self._phrase_weights: dict[tuple[int, int], np.ndarray] = {}
 
@@ -203,6 +206,27 @@ def _whole(shares: Float[np.ndarray, " lengths"], least: int) -> Float[np.ndarra
     whole[: len(shares)] += shares
     whole[:least] = 0.0
     return whole / whole.sum()
+
+
+def evenness(left: int, later: int) -> Float[np.ndarray, " bars"]:
+    """Factors on a section's length that keep it near those to come: 1 where it is up to 1.5 times their mean or the
+    other way round, less the more they differ.
+
+    Args:
+        left: bars for it and them together.
+        later: how many they are, at least 1.
+    """
+    bars = np.arange(MAX_BARS + 1)
+    mean = np.maximum(left - bars, 1) / max(later, 1)
+    return np.exp(-4.0 * np.maximum(np.abs(np.log2(np.maximum(bars, 1) / mean)) - 0.6, 0))
+
+
+def _damped(shares: Float[np.ndarray, " bars"]) -> Float[np.ndarray, " bars"]:
+    """Shares without their long tail: smoothed, one giant section would be likelier than several long ones."""
+    over = np.maximum(np.arange(len(shares)) - _LONG, 0) / _DECAY
+    damped = shares * np.exp(-np.minimum(over * over, 600.0))  # the square: two long ones rather than one of both
+    damped = np.where(shares > 0, np.maximum(damped, 1e-300), 0.0)
+    return damped / damped.sum()
 
 
 def _renewal(shares: Float[np.ndarray, " bars"]) -> Float[np.ndarray, " bars"]:

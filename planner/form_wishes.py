@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -32,6 +33,26 @@ class Scene:
     wishes: tuple[SectionWish, ...]
     keys: tuple[frozenset[int] | None, ...]
     models: tuple[int, ...]
+
+
+def check_sections(wishes: Sequence[SectionWish]) -> None:
+    """Whether each section's wishes agree with one another.
+
+    Raises:
+        RequestError: they do not; both are named.
+    """
+    for wish in wishes:
+        if wish.label is not None and len(wish.label) > fc.PRIMES:
+            raise RequestError(f"section {wish.label} has more than {fc.PRIMES - 1} primes")
+        if wish.bars is not None and bars_of(wish) != wish.bars:
+            raise RequestError(
+                f"section {wish.label or '?'} has {wish.bars} bars, but its phrases have {bars_of(wish)}"
+            )
+        if wish.phrases and wish.cadences is not None and wish.phrases[-1].cadence not in wish.cadences:
+            raise RequestError(
+                f"section {wish.label or '?'} closes with {wish.phrases[-1].cadence or 'none'} by its phrases, "
+                f"which contradicts its cadence {', '.join(sorted(c or 'none' for c in wish.cadences))}"
+            )
 
 
 def make_scene(wishes: tuple[SectionWish, ...], home: Key, meter: Meter) -> Scene:

@@ -14,16 +14,14 @@ Only that state is accepted at the phrase's end.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from music.analysis.cadence import is_dominant, is_tonic
 from music.errors import RequestError
-from music.pitch import Key
 from music.plan import Chord
+from planner.harmony_goals import Goal, goal_of, openings
 from planner.harmony_stream import (
     DURATION,
     METERS,
@@ -34,7 +32,7 @@ from planner.harmony_stream import (
     HarmonyWalker,
     meter_class,
 )
-from planner.harmony_symbols import BASSES, MAX_UNITS, SYMBOLS, VALID, Placed, chord_of, named, symbol_of
+from planner.harmony_symbols import BASSES, MAX_UNITS, SYMBOLS, VALID, Placed, named, symbol_of
 from planner.streams import Tokens
 
 _METERS = 2 + len(METERS)
@@ -42,53 +40,6 @@ _SHARE = 5.0  # chords' worth of what is common that each row of the surrogate h
 _WINDOW = 96  # units before a phrase's end from which on its cadence weighs; more than a token and a close need
 _KEPT = 96  # phrases whose messages are kept, each of less than a megabyte
 _LEAST = 1e-30
-
-
-@dataclass(frozen=True)
-class Goal:
-    """How a phrase must end.
-
-    Args:
-        targets: symbols of the closing chord.
-        givers: symbols that must stand just before it; None: it may follow any other chord, or stand alone, and the
-            targets may follow one another (a half cadence's V and V7).
-        anywhere: it may begin off the beat and be short.
-    """
-
-    targets: tuple[int, ...]
-    givers: frozenset[int] | None
-    anywhere: bool = False
-
-
-@cache
-def goal_of(cadence: str, minor: bool, lenient: bool = False) -> Goal:
-    """The end that a cadence asks for.
-
-    PAC: V or V7, then the tonic triad, both in root position. IAC: any dominant, then the tonic in root position or
-    first inversion. HC: V or V7 in root position. DC: any dominant, then the submediant triad in root position. In
-    minor the tonic's third may be raised.
-
-    Args:
-        cadence: one of `music.plan.CADENCES`.
-        minor: the section's mode.
-        lenient: for chords that the user fixes: all that `music.analysis.cadence.classify_cadence` calls by that name
-            (closing chords in any inversion, save for a PAC, and at any place).
-    """
-    key = Key("C", minor)
-    chords = [(symbol, Chord(0, 1, *chord_of(symbol, key))) for symbol in np.flatnonzero(VALID).tolist()]
-    dominants = frozenset(symbol for symbol, chord in chords if is_dominant(chord, key))
-    rooted = frozenset(s for s, chord in chords if s in dominants and chord.root == 7 and s % BASSES == 0)
-    if cadence == "HC":
-        return Goal(tuple(sorted(rooted)), None, lenient)
-    deepest = 0 if cadence == "PAC" else 3 if lenient else 1 if cadence == "IAC" else 0
-    submediant = (8, "maj") if minor else (9, "min")
-    targets = tuple(
-        symbol
-        for symbol, chord in chords
-        if symbol % BASSES <= deepest
-        and ((chord.root, chord.quality) == submediant if cadence == "DC" else is_tonic(chord, key))
-    )
-    return Goal(targets, rooted if cadence == "PAC" else dominants, lenient)
 
 
 def uniform_tables() -> dict[str, np.ndarray]:
@@ -160,23 +111,34 @@ class HarmonyTables:
             self.moves.append(rows / rows.sum(-1, keepdims=True))
         self._kept: dict[tuple[object, ...], PhraseAhead] = {}
 
-    def ahead(self, scene: HarmonyScene, index: int, fixed: tuple[Placed, ...], lenient: bool = False) -> PhraseAhead:
+    def ahead(
+        self,
+        scene: HarmonyScene,
+        index: int,
+        fixed: tuple[Placed, ...],
+        lenient: bool = False,
+        on_bar: bool = False,
+    ) -> PhraseAhead:
         """The messages of a scene's phrase. Without fixed chords, phrases of all lengths share those of their end.
 
         Args:
             scene, index: the phrase.
             fixed: chords inside it, onsets from its start.
             lenient: see `goal_of`.
+            on_bar: the closing chord begins a bar.
         """
         length = scene.ends[index] - (scene.ends[index - 1] if index else 0)
         cadence = scene.cadences[index]
         goal = goal_of(cadence, scene.key.minor, lenient) if cadence else None
+        last = not fixed and scene.number == scene.count - 1 and index == len(scene.ends) - 1
+        if goal is not None and last and cadence in ("IAC", "DC"):  # no piece ends on an inverted chord
+            goal = replace(goal, targets=tuple(t for t in goal.targets if t % BASSES == 0))
         if not fixed and (goal is None or length >= _room(scene)):
             length = -(-_WINDOW // scene.bar_units) * scene.bar_units
-        name = (scene.key.minor, scene.meter, cadence, lenient, length, fixed)
+        name = (scene.key.minor, scene.meter, goal, on_bar, length, fixed)
         found = self._kept.pop(name, None)
         if found is None:
-            found = PhraseAhead(self, scene, length, goal, fixed)
+            found = PhraseAhead(self, scene, length, goal, fixed, on_bar)
             if len(self._kept) >= _KEPT:
                 del self._kept[next(iter(self._kept))]
         self._kept[name] = found  # the last one again: those not asked for lately go first
@@ -198,15 +160,23 @@ class PhraseAhead:
         length: units, whole bars.
         goal: how it must end, or None.
         fixed: chords that must sound, onsets from the phrase's start.
+        on_bar: the closing chord begins a bar.
     """
 
     def __init__(
-        self, tables: HarmonyTables, scene: HarmonyScene, length: int, goal: Goal | None, fixed: tuple[Placed, ...]
+        self,
+        tables: HarmonyTables,
+        scene: HarmonyScene,
+        length: int,
+        goal: Goal | None,
+        fixed: tuple[Placed, ...],
+        on_bar: bool = False,
     ) -> None:
         self.length = length
         self.goal = goal
-        self.beat = scene.meter.beat_div // scene.unit
-        self.rest = max(self.beat, 2)
+        beat = scene.meter.beat_div // scene.unit
+        self.rest = max(beat, 2)
+        self.beat = scene.bar_units if on_bar else beat
         self.anywhere = (goal is not None and goal.anywhere) or length < _room(scene)
         self.limits = _limits(length, fixed)
         self.forced: list[int] = [-1] * length
@@ -420,12 +390,19 @@ class HarmonyLimits:
         scene: the section.
         fixed: chords that must sound, in order; there may be gaps between them.
         tables: the surrogate.
+        on_bar: phrases whose closing chord begins a bar, where that is possible.
 
     Raises:
         RequestError: fixed chords that overlap, leave the section, or cannot make the cadence that is asked for.
     """
 
-    def __init__(self, scene: HarmonyScene, fixed: tuple[Chord, ...], tables: HarmonyTables) -> None:
+    def __init__(
+        self,
+        scene: HarmonyScene,
+        fixed: tuple[Chord, ...],
+        tables: HarmonyTables,
+        on_bar: frozenset[int] = frozenset(),
+    ) -> None:
         self.scene = scene
         placed = _placed_wishes(scene, fixed)
         self._phrases: list[PhraseAhead] = []
@@ -437,7 +414,10 @@ class HarmonyLimits:
                 for onset, length, symbol in placed
                 if onset < end and onset + length > start
             )
-            ahead = tables.ahead(scene, index, inside)
+            holds = not inside and end - start >= 2 * scene.bar_units  # what leads to it needs a bar of its own
+            ahead = tables.ahead(scene, index, inside, on_bar=holds and index in on_bar)
+            if not ahead.feasible:
+                ahead = tables.ahead(scene, index, inside)
             if not ahead.feasible:
                 ahead = tables.ahead(scene, index, inside, lenient=True)
             if not ahead.feasible:
@@ -453,7 +433,12 @@ class HarmonyLimits:
         a fifth fewer chords than people's); it is not told of fixed chords, which the surrogate's chances speak for.
         """
         found = self._phrases[walker.phrase].weights(walker)
-        return found if self._has_fixed[walker.phrase] else (found > 0).astype(np.float64)
+        if self._has_fixed[walker.phrase]:
+            return found
+        possible = (found > 0).astype(np.float64)
+        if self.scene.number == walker.onset_unit == 0 and walker.field == SYMBOL:
+            return possible * openings(self.scene.key.minor)
+        return possible
 
 
 def _placed_wishes(scene: HarmonyScene, fixed: tuple[Chord, ...]) -> list[Placed]:

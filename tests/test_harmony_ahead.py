@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,9 +15,10 @@ from music.pitch import Key
 from music.plan import CADENCES, Chord, Phrase
 from music.time import Meter
 from planner.grammar import GrammarPlanner
-from planner.harmony_ahead import HarmonyLimits, HarmonyTables, fit_tables, goal_of, uniform_tables
+from planner.harmony_ahead import HarmonyLimits, HarmonyTables, fit_tables, uniform_tables
+from planner.harmony_goals import goal_of
 from planner.harmony_stream import HarmonyScene, HarmonyWalker, decode, encode
-from planner.harmony_symbols import SYMBOLS, UNIT_DIV, Placed, chord_of, merged, symbol_of
+from planner.harmony_symbols import BASSES, SYMBOLS, UNIT_DIV, Placed, chord_of, merged, symbol_of
 from planner.interface import PlanRequest
 from planner.streams import Tokens
 from tests.plan_strategies import KEYS
@@ -36,8 +38,8 @@ def fixed_chord(name: str, onset: int, length: int, key: Key = C) -> Chord:
 
 
 def scene(phrases: tuple[Phrase, ...], meter: Meter = METERS[0], key: Key = C) -> HarmonyScene:
-    """A section of those phrases."""
-    return HarmonyScene(0, 3, meter, key, key, phrases)
+    """A section of those phrases, amid a piece."""
+    return HarmonyScene(0, 3, meter, key, key, phrases, number=1, count=3)
 
 
 @pytest.fixture(scope="module")
@@ -360,3 +362,32 @@ def test_tables_are_small_and_plain(grammar_tokens: list[Tokens]) -> None:
     np.testing.assert_allclose(made.durations.sum(-1), 1)
     # V7 goes to I rather than to IV.
     assert made.moves[0][symbol("V7"), symbol("I")] > 5 * made.moves[0][symbol("V7"), symbol("IV")]
+
+
+def test_a_piece_begins_inside_its_key_and_ends_on_a_root(uniform: HarmonyTables) -> None:
+    """The first chord is hardly ever foreign; the last one of a piece is never inverted, elsewhere an IAC may be."""
+    walk = replace(scene((Phrase(2, "a", "IAC"),)), number=0, count=1)
+    first = HarmonyLimits(walk, (), uniform).weights(HarmonyWalker(walk))
+    assert first[symbol("I")] > first[symbol("V")] > 100 * first[symbol("bII")] > 0
+    rng = np.random.default_rng(1)
+    for count, inverted in ((1, False), (2, True)):
+        here = replace(walk, count=count)
+        lasts = {draw(here, HarmonyLimits(here, (), uniform), rng)[-2] % BASSES for _ in range(60)}
+        assert (lasts != {0}) == inverted
+
+
+def test_a_close_may_have_to_begin_a_bar(uniform: HarmonyTables) -> None:
+    walk = scene((Phrase(4, "a", "PAC"), Phrase(1, "b", "PAC")))
+    rng = np.random.default_rng(2)
+    limits = HarmonyLimits(walk, (), uniform, on_bar=frozenset((0, 1)))
+    for _ in range(40):
+        pieces = pieces_of(draw(walk, limits, rng))
+        last = max(p[0] for p in pieces if p[0] < walk.ends[0])
+        while before := next((p for p in pieces if p[0] + p[1] == last and p[2] == pieces_at(pieces, last)), None):
+            last = before[0]
+        assert last % walk.bar_units == 0
+
+
+def pieces_at(pieces: list[Placed], onset: int) -> int:
+    """The symbol that begins there."""
+    return next(p[2] for p in pieces if p[0] == onset)

@@ -1,0 +1,31 @@
+"""Weights that leave only some values of a field."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float
+
+from planner import form_columns as fc
+
+Weights = Float[np.ndarray, " size"]
+
+
+@lru_cache(maxsize=4096)
+def only(field: int, values: frozenset[int]) -> Weights:
+    """Weight 1 for some values of a field."""
+    weights = np.zeros(fc.FIELDS[field].size)
+    weights[sorted(values)] = 1.0
+    weights.flags.writeable = False
+    return weights
+
+
+def one(field: int, value: int) -> Weights:
+    """Weight 1 for one value of a field."""
+    return only(field, frozenset((value,)))
+
+
+def step_weights(field: int, bars: int, part: int, step: int) -> Weights:
+    """The token that goes on telling a fixed number of bars."""
+    return one(field, min(step, bars - part - 1))
