@@ -46,8 +46,10 @@ def build(settings: Settings, layer: str) -> Any:
         raise RequestError(f"{layer}: {error}") from None
     if kind.__module__.partition(".")[0] not in TARGET_ROOTS:
         raise RequestError(f"{layer}: {target} is a class of {kind.__module__}, which a config may not name")
+    weights = settings[layer].get("weights")
+    if not isinstance(weights, (str, type(None))):
+        raise RequestError(f"{layer}.weights={weights} is not text")
     try:
-        weights = settings[layer].get("weights")
         return hydra.utils.instantiate(settings[layer], **({"weights": Path(weights)} if weights else {}))
     except InstantiationException as error:
         raise error.__cause__ or error from None

@@ -196,7 +196,7 @@ def check_targets(node: Any, where: str = "") -> None:
 
 
 def _check_number(key: str, value: Any) -> None:
-    low, high = NUMBERS[key]
+    low, high = NUMBERS[key.rpartition(".")[2]]
     kind = int if isinstance(low, int) else (int, float)
     fits = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value) and low <= value <= high
     if not fits:
@@ -217,6 +217,12 @@ def _check_given(settings: Mapping[str, Any]) -> None:
         raise RequestError(f"{file} has no meaning for task=generate without bars_to_fill= or redo=")
 
 
+def _check_planner(planner: Mapping[str, Any]) -> None:
+    """A planner's own number; those at the root are checked there."""
+    if "temperature" in planner:
+        _check_number("planner.temperature", planner["temperature"])
+
+
 def check_settings(settings: Mapping[str, Any]) -> None:
     """Checks the values at the root of the config.
 
@@ -226,6 +232,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     for key in NUMBERS:
         if settings.get(key) is not None or key in ("seed", "count"):
             _check_number(key, settings.get(key))
+    _check_planner(settings.get("planner") or {})
     for key, choices in (("audio", AUDIO_FORMATS), ("synth", SYNTHS)):
         if settings[key] not in choices:
             raise RequestError(f"unknown {key} {str(settings[key])!r}" + suggest(str(settings[key]), choices))

@@ -8,6 +8,7 @@ has its own stream of chance (`planner.dice`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 
 from music.pitch import Key
 from music.plan import Phrase, Plan, PlanNote, Section, Theme
@@ -180,16 +181,20 @@ def theme_in_key(theme: Theme, key: Key, span: tuple[int, int]) -> Theme:
     """A theme moved to another key by the least way, its third and sixth degrees changed with the mode.
 
     Args:
-        span: pitches between which it should lie, where an octave's shift can bring it there.
+        span: pitches between which it should lie. In its own key it stays at its own height if it reaches into them;
+            else octaves bring its middle there.
     """
     shift = (key.pc - theme.key.pc + 6) % 12 - 6
     change = {} if theme.key.minor == key.minor else {3: 1, 8: 1} if theme.key.minor else {4: -1, 9: -1}
     pitches = [n.pitch + shift + change.get((n.pitch - theme.key.pc) % 12, 0) for n in theme.notes]
-    if shift:  # what is asked for in its own key stays at its own height
+    if shift or max(pitches) < span[0] or min(pitches) > span[1]:
         middle = (min(pitches) + max(pitches)) / 2
-        pitches = [p + 12 * ((middle < span[0]) - (middle > span[1])) for p in pitches]
-    while min(pitches) < 0 or max(pitches) > 127:
-        pitches = [p + (12 if min(pitches) < 0 else -12) for p in pitches]
+        octaves = ceil((span[0] - middle) / 12) if middle < span[0] else -max(0, ceil((middle - span[1]) / 12))
+        pitches = [p + 12 * octaves for p in pitches]
+    # Into what MIDI has, whole where it fits.
+    whole = next((by for by in (0, 12, -12) if min(pitches) + by >= 0 and max(pitches) + by <= 127), 0)
+    pitches = [p + whole for p in pitches]
+    pitches = [p + 12 if p < 0 else p - 12 if p > 127 else p for p in pitches]
     notes = tuple(PlanNote(n.onset_div, n.duration_div, p) for n, p in zip(theme.notes, pitches, strict=True))
     return Theme(theme.label, theme.bars, key, notes)
 

@@ -8,20 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 from music.errors import RequestError
 from music.pitch import Key
 from music.plan import MAX_BARS, Theme
 from music.plan_text import PlanText, SectionText
-from music.time import Meter
+from music.time import DIVS_PER_QUARTER, Meter
 from planner.dice import Dice, pick_from
 from planner.forms import FORMS, MIN_SECTION_BARS, USUAL, Slot
 from planner.frame import Place, _bars, _check_theme, _pickup, _style, _tempo_wish, _theme_fits, agree
 from planner.interface import PlanRequest
 from planner.request import METERS, FormWish, known_meter, read_form
-from planner.section_drafts import Draft, check_bars, first_with, least_bars, make_drafts, theme_letter
+from planner.section_drafts import (
+    Draft,
+    check_bars,
+    check_returns,
+    first_with,
+    least_bars,
+    make_drafts,
+    place_themes,
+    theme_letter,
+)
 from planner.section_keys import Sections
 from planner.wishes import SectionWish, Wishes, bar_shares
+
+_UPBEAT_STEPS = (DIVS_PER_QUARTER // 4, DIVS_PER_QUARTER // 6)
 
 
 def read(request: PlanRequest, *, seed: int = 0) -> Wishes:
@@ -50,6 +62,8 @@ def read(request: PlanRequest, *, seed: int = 0) -> Wishes:
     if wish is None:
         wish = _form_for(request, themes, bars, asked_meter, dice)
     drafts = make_drafts(wish, request, bars) if wish else []
+    check_returns(drafts)
+    place_themes(drafts, themes)
     lead = _lead_theme(request, themes, drafts)
     meters = _meters(asked_meter, wish, themes, drafts, pickup)
     if wish:
@@ -104,8 +118,14 @@ def _lead_theme(request: PlanRequest, themes: Sequence[Theme], drafts: Sequence[
 
 
 def _upbeat(request: PlanRequest, asked: int | None, theme: Theme | None, meter: Meter) -> int | None:
+    """The upbeat that is asked for, else the theme's; what can be written begins on one of the composers' grids."""
     try:
-        return _pickup(asked, theme, meter)
+        upbeat = _pickup(asked, theme, meter)
+        if upbeat is not None and all(upbeat % step for step in _UPBEAT_STEPS):
+            length = str(Fraction(upbeat, DIVS_PER_QUARTER))
+            said = f"pickup={length} in the form" if asked is not None else "the theme"
+            raise RequestError(f"{said}: an upbeat of {length} quarters is not of whole sixteenths or their triplets")
+        return upbeat
     except RequestError as error:
         if request.pickup_div is None:
             raise
@@ -152,7 +172,7 @@ def _check_themes(
         places = []
         for draft, shortest in zip(drafts, least, strict=True):
             spare = MAX_BARS if bars is None else bars - sum(least) + shortest
-            slot = replace(draft.slot, label=draft.slot.label or "?", theme=theme_letter(draft) or theme.label)
+            slot = replace(draft.slot, label=draft.slot.label or "?", theme=theme_letter(draft) or "")
             places.append(Place(slot, draft.told.get("bars") or spare, Key("C"), None, None))
         # An open form has letter A at least, and room for it.
         open_place = Place(Slot(theme.label), MAX_BARS, Key("C"), None, None)

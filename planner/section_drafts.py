@@ -196,19 +196,69 @@ def check_bars(wish: FormWish, drafts: Sequence[Draft], bars: int | None) -> Non
     told = [draft.said["bars"] for draft in drafts if "bars" in draft.told and draft.typed is None]
     told += [draft.chord_words for draft in drafts if least_bars(draft) > MIN_SECTION_BARS and "bars" not in draft.told]
     least = [least_bars(draft) for draft in drafts]
-    if not told or bars is None:
+    closed = all("bars" in draft.told for draft in drafts)
+    if bars is None:
+        if sum(least) > MAX_BARS:
+            whose = f"{told[0]}: with it the" if told else "the"
+            raise RequestError(
+                f"{whose} {len(drafts)} sections of form {_short(wish.name)} have {sum(least)} bars"
+                f"{'' if closed else ' or more'}; {MAX_BARS} is the most"
+            )
+        return
+    if not told:
         texts = [SectionText(d.slot.label, d.told.get("bars")) for d in drafts]
         _lengths(wish, [replace(draft.slot, label=draft.slot.label or "?") for draft in drafts], texts, bars)
-        if sum(least) > MAX_BARS:
-            raise RequestError(f"{told[0]}: the form has {sum(least)} bars with it; {MAX_BARS} is the most")
         return
-    closed = all("bars" in draft.told for draft in drafts)
     if sum(least) > bars or (closed and sum(least) != bars):
         most = "" if closed else " or more"
         raise RequestError(
             f"bars={bars} contradicts {', '.join(dict.fromkeys(told))}: with it the {len(drafts)} sections of form "
             f"{wish.name!r} have {sum(least)} bars{most}"
         )
+
+
+def _short(name: str) -> str:
+    """A form's name in quotes, of a long one the beginning."""
+    return repr(name if len(name) <= 40 else f"{name[:37]}...")
+
+
+def check_returns(drafts: Sequence[Draft]) -> None:
+    """Whether every section that is to be a varied return is one.
+
+    Raises:
+        RequestError: it is the first of its letter, or nothing says what it returns to.
+    """
+    for index, draft in enumerate(drafts):
+        if "variation" not in draft.told or draft.source is not None:
+            continue
+        said, label = draft.said["variation"], draft.slot.label
+        if label or index == 0:
+            raise RequestError(f"{said} contradicts section {label or index + 1}, which returns to nothing before it")
+        raise RequestError(f"{said} needs a label beside it: that of an earlier section, which it returns to")
+
+
+def place_themes(drafts: Sequence[Draft], themes: Sequence[Theme]) -> None:
+    """Gives sections of open label to the given themes that no section is heard with yet.
+
+    A goes to the first section where that is open, other letters rather to a later one.
+
+    Raises:
+        RequestError: a section that is to be heard with a theme that is neither given nor any section's.
+    """
+    for theme in sorted(themes, key=lambda theme: theme.label):
+        if first_with(theme, drafts) is not None:
+            continue
+        fits = [d for d in drafts if theme_letter(d) is None and d.told.get("bars", MAX_BARS) >= theme.bars]
+        later = [draft for draft in fits if draft is not drafts[0] or theme.label == "A"]
+        for draft in (later or fits)[:1]:
+            draft.slot = replace(draft.slot, label=theme.label)
+    letters = {draft.slot.label[:1] for draft in drafts} | {theme.label for theme in themes}
+    if drafts and not drafts[0].slot.label:
+        letters.add("A")  # an open first section takes the first letter that is free
+    for draft in drafts:
+        if draft.told.get("theme", "A") not in letters and "theme" in draft.told:
+            said, named = draft.said["theme"], " ".join(sorted(letters - {""}))
+            raise RequestError(f"{said} contradicts the letters: there is no such theme (letters and themes: {named})")
 
 
 def least_bars(draft: Draft) -> int:

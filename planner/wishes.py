@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from music.analysis.cadence import is_dominant, is_tonic
 from music.harmony import figure, parse_figure
 from music.pitch import Key
 from music.plan import CADENCES, BarTexture, Chord, Phrase, Theme
@@ -123,8 +124,8 @@ def cadences_at(
 ) -> frozenset[str | None]:
     """The cadences that a phrase from `start_div` to `end_div` of a section may have with these chords fixed.
 
-    What a cadence is stands in docs/forms.md: PAC from V to I in root position, IAC with one of them inverted or from
-    the leading-tone chord, HC on V, DC from V to the sixth degree. Equal chords in a row count as one.
+    What a cadence is stands in docs/forms.md and in `music.analysis.cadence`: chords alone do not tell a PAC from an
+    IAC where V and I stand in root position, so both may be. Equal chords in a row count as one.
     """
     line = [c for c in chords if c.onset_div < end_div and c.onset_div + c.duration_div > start_div]
     last = line.pop() if line and line[-1].onset_div + line[-1].duration_div >= end_div else None
@@ -137,7 +138,8 @@ def cadences_at(
             start = max(start_div, line.pop().onset_div)
     gap = start - (line[-1].onset_div + line[-1].duration_div if line else start_div)
     if last is not None and gap == 0 and not line:
-        return frozenset((None,))  # a phrase's only chord closes nothing
+        # A phrase's only chord can be no more than a dominant to rest on.
+        return frozenset((None, "HC")) if _closes("HC", None, last, key) else frozenset((None,))
     # What is open before the last chord holds the dominant; if the last chord is open too, both must find a place.
     is_open = gap > 0 if last is not None else gap >= 2 * meter.beat_div
     left = None if is_open or not line else line[-1]
@@ -150,18 +152,16 @@ def _is_same(one: Chord, other: Chord) -> bool:
 
 def _closes(cadence: str, left: Chord | None, last: Chord | None, key: Key) -> bool:
     """Whether two chords may be a cadence's; None for one that is still open."""
-    tonic, dominant = key.pc, (key.pc + 7) % 12
-    triad = "min" if key.minor else "maj"
-    rooted = left is None or (left.root == dominant == left.bass and left.quality in ("maj", "7"))
-    leads = left is None or (left.root == dominant and left.quality in ("maj", "7")) or left.root == key.leading_tone
-    at_home = last is None or (last.root == tonic and last.quality == triad)
-    if cadence == "PAC":
-        return rooted and at_home and (last is None or last.bass == tonic)
-    if cadence == "IAC":
-        both_rooted = left is not None and rooted and last is not None and last.bass == tonic
-        return leads and at_home and not both_rooted
+    dominant = (key.pc + 7) % 12
     if cadence == "HC":
-        return last is None or (last.root == dominant == last.bass and last.quality == "maj")
-    sixth = (tonic + (8 if key.minor else 9)) % 12
-    quality = "maj" if key.minor else "min"
-    return rooted and (last is None or (last.root == sixth == last.bass and last.quality == quality))
+        return last is None or (is_dominant(last, key) and last.root == dominant == last.bass)
+    if left is not None and not is_dominant(left, key):
+        return False
+    if cadence == "DC":
+        sixth = (key.pc + (8 if key.minor else 9)) % 12
+        return last is None or (last.root == sixth and last.quality == ("maj" if key.minor else "min"))
+    if last is not None and not is_tonic(last, key):
+        return False
+    if cadence == "IAC":
+        return True
+    return (left is None or left.root == dominant == left.bass) and (last is None or last.bass == key.pc)

@@ -24,6 +24,7 @@ from music.time import Meter
 from planner.interface import PartWish
 
 MAX_SECTIONS = 256
+MAX_DENSITY = 64.0  # notes struck a quarter: ten fingers six times a quarter are fewer
 _FIELDS = ("label", "bars", "key", "cadence", "phrases", "chords", "dynamic", "density", "register", "texture", "theme")
 SECTION_FIELDS = (*_FIELDS, "variation", "tempo_scale", "textures", "source")
 FIELDS = ("title", "style", "ensemble", "key", "meter", "pickup_div", "tempo_qpm", "sections", "themes")
@@ -195,7 +196,7 @@ def _section(data: object, index: int, source: str) -> list[PartWish]:
         "theme": _letter,
     }
     values: dict[str, Any] = {name: _text(reader, name, parse) for name, parse in texts.items()}
-    ranges = {"density": (1e-6, 1000.0), "register": (0, 127), "variation": (0, 1), "tempo_scale": (0.25, 4)}
+    ranges = {"density": (1e-6, MAX_DENSITY), "register": (0, 127), "variation": (0, 1), "tempo_scale": (0.25, 4)}
     values |= {name: _number(reader, name, low, high) for name, (low, high) in ranges.items()}
     values["bars"] = _integer(reader, "bars", 1, MAX_BARS)
     values["source"] = _integer(reader, "source", 0, MAX_SECTIONS)
@@ -205,6 +206,9 @@ def _section(data: object, index: int, source: str) -> list[PartWish]:
         values["chords"] = reader.items("chords", plan_json._chord_from_json, [])
     values["phrases"] = reader.items("phrases", plan_json._phrase_from_json, [])
     values["textures"] = reader.items("textures", plan_json._texture_from_json, [])
+    for bar, texture in enumerate(values["textures"]):
+        if texture.density > MAX_DENSITY:
+            reader.fail(f"field 'textures' has density {texture.density:g} in bar {bar + 1}, above {MAX_DENSITY:g}")
     return [
         PartWish(index, name, value, f"wishes={source}: sections[{index}] {_shown(name, value)}")
         for name, value in values.items()
@@ -213,4 +217,5 @@ def _section(data: object, index: int, source: str) -> list[PartWish]:
 
 
 def _shown(name: str, value: object) -> str:
+    name = "chords" if name == "figures" else name  # the field that they stand in
     return name if isinstance(value, tuple) else f"{name}={value}"

@@ -4,16 +4,20 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from music.errors import PlanError, RequestError
 from music.pitch import Key
-from music.plan import BarTexture, Chord, Phrase, PlanNote, Theme
+from music.plan import MAX_BARS, BarTexture, Chord, Phrase, PlanNote, Theme
 from music.plan_json import plan_to_json
 from music.plan_text import NO_CADENCE
 from music.time import DIVS_PER_QUARTER, Meter
+from planner import form_columns as fc
+from planner.form_ahead import FormLimits, uniform_tables
+from planner.form_walker import FormWalker
 from planner.grammar import GrammarPlanner
 from planner.interface import PlanRequest
 from planner.read_wishes import read
@@ -131,6 +135,11 @@ def test_a_whole_plan_is_a_file_of_wishes(tmp_path: Path) -> None:
         ({"sections": [{"dynamic": "loud"}]}, ("'dynamic'", "mf")),
         ({"sections": [{"texture": "thick"}]}, ("'texture'", "alberti")),
         ({"sections": [{"density": 0}]}, ("'density'", "0")),
+        ({"sections": [{"density": 999}]}, ("sections[0]", "'density'", "999", "64")),
+        (
+            {"sections": [{"textures": [{"density": 999, "register": None, "span": 3, "rhythm": "long"}] * 4}]},
+            ("sections[0]", "'textures'", "999"),
+        ),
         ({"sections": [{"chords": "I Q"}]}, ("'chords'", "'Q'")),
         ({"sections": [{"chords": [{"onset_div": 0}]}]}, ("chords[0]", "'duration_div'")),
         ({"sections": [{"phrases": [{"bars": 4}]}]}, ("phrases[0]", "'idea'")),
@@ -170,6 +179,71 @@ def test_a_file_against_the_command_line(tmp_path: Path) -> None:
         parse_request(wishes=saved(tmp_path, {"style": "bebop"}))
     with pytest.raises(RequestError, match=r"wishes\.json: meter 7/16"):
         parse_request(wishes=saved(tmp_path, {"meter": "7/16"}))
+
+
+@pytest.mark.parametrize(
+    ("sections", "themes", "words"),
+    [
+        ([{"label": "A", "theme": "Z"}, {"label": "B"}], "", ("sections[0] theme=Z", "A B")),
+        ([{"label": "A"}, {"label": "A", "theme": "B"}], "", ("sections[1] theme=B",)),
+        ([{"label": "A"}, {"theme": "B"}], "", ("sections[1] theme=B",)),
+        ([{"label": "A"}], "B", ("letter B", "form A ")),
+        ([None, None], "ABC", ("letter C", "form AB ")),
+        ([{"label": "A", "variation": 0.5}], "", ("sections[0] variation=0.5", "section A")),
+        ([{"label": "A"}, {"variation": 0.5}], "", ("sections[1] variation=0.5", "label")),
+        ([{"variation": 0.5}], "", ("sections[0] variation=0.5", "section 1")),
+        (
+            [{"label": "A", "chords": "V I V IV", "bars": 4, "cadence": "PAC"}],
+            "",
+            ("sections[0] chords contradicts", "PAC"),
+        ),
+        ([{"label": "A", "bars": 8}] * 130, "", ("sections[0] bars=8", "1040 bars", "1024")),
+    ],
+)
+def test_what_cannot_be_kept_is_refused(tmp_path: Path, sections: Any, themes: str, words: tuple[str, ...]) -> None:
+    note = {"onset_div": 0, "duration_div": Q, "pitch": 60}
+    tunes = [{"label": label, "bars": 1, "key": "G", "notes": [note]} for label in themes]
+    with pytest.raises(RequestError) as caught:
+        read(parse_request(wishes=saved(tmp_path, {"sections": sections, "themes": tunes, "meter": "4/4"})))
+    assert "\n" not in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "themes", "expected"),
+    [
+        ("?", "B", "B"),
+        ("?", "A", "A"),
+        ("???", "B", "?B?"),
+        ("??", "BA", "AB"),
+        ("A??", "C", "AC?"),
+        ("A?B", "A", "A?B"),
+    ],
+)
+def test_given_themes_take_open_sections(tmp_path: Path, labels: str, themes: str, expected: str) -> None:
+    note = {"onset_div": 0, "duration_div": Q, "pitch": 60}
+    sections = [None if label == "?" else {"label": label} for label in labels]
+    tunes = [{"label": label, "bars": 1, "key": "G", "notes": [note]} for label in themes]
+    data = {"sections": sections, "themes": tunes, "meter": "4/4"}
+    wishes = read(parse_request(wishes=saved(tmp_path, data)))
+    assert wishes.sections is not None
+    found = wishes.sections(Key("G"))
+    assert "".join(wish.label or "?" for wish in found) == expected
+    assert {wish.theme for wish in found} >= set(themes)
+
+
+def test_a_form_may_have_as_many_sections_as_their_least_bars_allow(tmp_path: Path) -> None:
+    wishes = read(parse_request(wishes=saved(tmp_path, {"sections": [{"label": "A"}] * 130})))
+    limits = FormLimits(wishes, uniform_tables())
+    walker = FormWalker(0, 1, sections_total=limits.sections_total)
+    rng = np.random.default_rng(0)
+    while walker.field is not None:
+        weights = limits.weights(walker)
+        shares = np.ones(fc.FIELDS[walker.field].size) if weights is None else weights
+        walker.push(int(rng.choice(len(shares), p=shares / shares.sum())))
+    assert len(walker.sections) == 130
+    assert walker.bars <= MAX_BARS
 
 
 def test_chords_as_text() -> None:

@@ -37,24 +37,28 @@ def write_file(path: Path, data: bytes) -> None:
         raise WeightsError(path, f"cannot be written ({error.strerror})") from error
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, key: str) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise WeightsError(path, "is missing; train it, or name another file with weights=FILE") from None
+        raise WeightsError(path, f"is missing; train it, or name another file with {key}=FILE") from None
     except OSError as error:
         raise WeightsError(path, f"cannot be read ({error.strerror})") from error
 
 
-def load_about(path: Path) -> dict[str, Any]:
+def load_about(path: Path, key: str = "weights") -> dict[str, Any]:
     """The JSON of a pair.
+
+    Args:
+        path: either file.
+        key: what names another pair on the command line, for errors.
 
     Raises:
         WeightsError: missing, not JSON, or of another format.
     """
     path = path.with_suffix(".json")
     try:
-        about = json.loads(_read(path))
+        about = json.loads(_read(path, key))
     except ValueError:
         raise WeightsError(path, "is not JSON") from None
     if not isinstance(about, dict) or about.get("format") != FORMAT or not isinstance(about.get("sha256"), str):
@@ -62,27 +66,27 @@ def load_about(path: Path) -> dict[str, Any]:
     return about
 
 
-def load_checked(path: Path) -> tuple[bytes, dict[str, Any]]:
-    """The bytes of the tensors' file and the JSON of a pair, checked against each other.
+def load_checked(path: Path, key: str = "weights") -> tuple[bytes, dict[str, Any]]:
+    """The bytes of the tensors' file and the JSON of a pair, checked against each other; arguments as `load_about`.
 
     Raises:
         WeightsError: either file is missing or damaged, or they do not belong together.
     """
     path = path.with_suffix(".safetensors")
-    about = load_about(path)
-    data = _read(path)
+    about = load_about(path, key)
+    data = _read(path, key)
     if hashlib.sha256(data).hexdigest() != about["sha256"]:
         raise WeightsError(path, "is damaged or not the file that its JSON describes (checksums differ)")
     return data, about
 
 
-def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Tensors of a pair as arrays, and its JSON.
+def load_arrays(path: Path, key: str = "weights") -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Tensors of a pair as arrays, and its JSON; arguments as `load_about`.
 
     Raises:
         WeightsError: either file is missing or damaged, or they do not belong together.
     """
-    data, about = load_checked(path)
+    data, about = load_checked(path, key)
     try:
         return load(data), about
     except SafetensorError as error:
