@@ -73,12 +73,12 @@ class LearnedPlanner:
 
     Raises:
         WeightsError: missing, damaged, or made for other streams.
-        RequestError: a temperature that is not a number above 0.
+        RequestError: a temperature that is not above 0 and finite.
     """
 
     def __init__(self, weights: Path | None = None, temperature: float = 1.0) -> None:
         if not 0 < temperature < inf:
-            raise RequestError(f"temperature={temperature:g} is not a number above 0")
+            raise RequestError(f"temperature={temperature:g} is not above 0 and finite")
         path = Path(weights or SHIPPED)
         tensors, self.about = load_arrays(path, "planner_weights")
         _check(path, self.about, tensors)
