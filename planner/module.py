@@ -25,6 +25,7 @@ class StreamModule(pl.LightningModule):
         self.save_hyperparameters()
         self.network = StreamNetwork(StreamConfig.from_dict(network))
         self.optimiser = optimiser
+        self._valid = torch.zeros(2, dtype=torch.float64)
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Mean nats of the tokens that are known; `walks` in the batch are the process' share."""
@@ -41,11 +42,19 @@ class StreamModule(pl.LightningModule):
         torch.distributed.all_reduce(total)
         return total / torch.distributed.get_world_size()
 
+    def on_validation_epoch_start(self) -> None:
+        """Begins to count."""
+        self._valid = torch.zeros(2, dtype=torch.float64, device=self.device)
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Nats a token over those that are known."""
-        count = int(batch.known.sum())
-        nats = self.network.nats(batch).sum() / max(count, 1)
-        self.log("valid/nats_per_token", nats, batch_size=count, prog_bar=True, sync_dist=True)
+        """Adds up nats and tokens that are known."""
+        self._valid += torch.stack([self.network.nats(batch).sum().double(), batch.known.sum().double()])
+
+    def on_validation_epoch_end(self) -> None:
+        """Nats a token over all walks of all processes: means of shares would depend on how these are dealt out."""
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(self._valid)
+        self.log("valid/nats_per_token", (self._valid[0] / self._valid[1].clamp(min=1)).float(), prog_bar=True)
 
     def configure_optimizers(self) -> Any:
         """AdamW; biases are not decayed."""

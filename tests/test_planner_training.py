@@ -122,7 +122,7 @@ def test_all_streams_are_trained_and_described(trained: tuple[Path, dict[str, An
         assert figures[name]["train_walks"] == len(learned)
         assert figures[name]["train_tokens"] == sum(len(tokens) for tokens in learned)
         assert figures[name]["steps"] == 4
-    assert figures["form"]["train_walks"] == 27  # each told its length in three ways
+    assert figures["form"]["train_walks"] == 36  # each told its length in four ways
     assert figures["form"]["valid_walks"] == 3
     assert figures["theme"]["train_walks"] == sum(
         len(m.plan.themes) for m in marked if m.origin.split == "train" and "themes" not in m.missing
