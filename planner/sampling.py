@@ -41,6 +41,7 @@ from planner.styles import STYLES
 from planner.tables import index_of, tables_of
 from planner.textures import with_textures
 from planner.theme_draw import draw_theme
+from planner.theme_scene import UNIT_DIV
 from planner.theme_scene import scene_of as theme_scene_of
 from planner.themes import RANGES
 from planner.titles import make_title
@@ -55,6 +56,7 @@ _TABLES = {
     "theme": theme_ahead.uniform_tables,
 }
 _ON_BAR = 0.45  # of authentic closes, beside those that begin a bar by themselves
+_TRIPLETS = 0.08  # of plans whose themes move in triplets
 _THEME_HEAT = 0.9  # of the planner's temperature: what is drawn a little cooler keeps more of its own rhythm
 _LEAST_VARIATION = 1 / (form_columns.VARIATIONS - 1)
 _STREAMS: dict[str, Stream] = {
@@ -184,8 +186,9 @@ class LearnedPlanner:
         heard = [wish.theme or section.letter for section, wish in zip(plan.sections, asked, strict=True)]
         own = {section.letter for section in plan.sections}
         letters = [name for name in dict.fromkeys(heard) if name in own or name in given]
+        grid = _theme_grid(plan, given, dice)
         for letter in letters:
-            theme = given.get(letter) or self._theme(plan, letter, dice)
+            theme = given.get(letter) or self._theme(plan, letter, grid, dice)
             plan = replace(plan, themes=(*plan.themes, theme))
         sections = tuple(
             replace(section, theme=name if name in letters else None)
@@ -196,7 +199,7 @@ class LearnedPlanner:
         pickup = plan.pickup_div if wishes.pickup_div is not None else upbeat
         return replace(plan, sections=sections, pickup_div=pickup)
 
-    def _theme(self, plan: Plan, letter: str, dice: Dice) -> Theme:
+    def _theme(self, plan: Plan, letter: str, grid: int, dice: Dice) -> Theme:
         return draw_theme(
             partial(self._draw, "theme"),
             theme_scene_of(plan, letter, self.styles),
@@ -205,6 +208,7 @@ class LearnedPlanner:
             span=RANGES[plan.ensemble][:2],
             tables=self._theme_tables,
             index=self._index,
+            grid=grid,
         )
 
 
@@ -329,6 +333,15 @@ def _given(wishes: Wishes, plan: Plan, asked: tuple[SectionWish, ...]) -> dict[s
                 found[theme.label] = theme_in_key(theme, section.key, RANGES[plan.ensemble][:2])
                 break
     return found
+
+
+def _theme_grid(plan: Plan, given: dict[str, Theme], dice: Dice) -> int:
+    """Units of the themes' grid: a piece has sixteenths or their triplets, as given themes have, seldom the latter."""
+    onsets = [note.onset_div // UNIT_DIV for theme in given.values() for note in theme.notes]
+    if onsets:
+        return 4 if any(o % 6 for o in onsets) and not any(o % 4 for o in onsets) else 6
+    simple = plan.ensemble != "satb" and not plan.meter.is_compound
+    return 4 if simple and dice.stream("grid").random() < _TRIPLETS else 6
 
 
 def _closing_on_bars(scene: HarmonyScene, ensemble: str, rng: np.random.Generator) -> frozenset[int]:

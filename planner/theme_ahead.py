@@ -173,6 +173,8 @@ class ThemeLimits:
             others.
         bars: lengths that it may have; None: as above.
 
+        grid: units between the places where notes may begin and end: 6 sixteenths, 4 their triplets, 1 both.
+
     Public besides: `bars` that are possible, `upbeats` that were asked for.
 
     Raises:
@@ -187,6 +189,7 @@ class ThemeLimits:
         *,
         upbeats: Sequence[int] | None = None,
         bars: Sequence[int] | None = None,
+        grid: int = 1,
     ) -> None:
         if span[1] - span[0] < MAX_LEAP:
             raise ValueError(f"a theme cannot move between {span[0]} and {span[1]}: that is less than an octave")
@@ -196,6 +199,8 @@ class ThemeLimits:
         self._notes[0, min(scene.bar, LONGEST) - 1] = True  # a note of a bar needs no example
         self._rests = tables["rests"][kind] > 0
         self._rests[:, min(scene.bar, TO_END) :] = False
+        _keep_grid(self._notes, grid, 1)
+        _keep_grid(self._rests, grid, 0)
         self._note_bits = tuple(_bits(row.tobytes()) for row in self._notes)
         self._rest_bits = tuple(_bits(row.tobytes()) for row in self._rests)
         self._steps = tables["steps"][int(scene.key.minor)].astype(np.float32).tobytes()
@@ -203,7 +208,8 @@ class ThemeLimits:
         # What is possible at a place of a theme of so many bars, whatever was sung; not to be changed.
         self._rests_from: dict[tuple[int, int], Float[np.ndarray, " values"]] = {}
         self._notes_from: dict[tuple[int, int], Float[np.ndarray, " values"]] = {}
-        self.upbeats = tuple(upbeats) if upbeats is not None else _default_upbeats(scene)
+        asked = tuple(upbeats) if upbeats is not None else _default_upbeats(scene)
+        self.upbeats = tuple(u for u in asked if u % grid == 0) or (0,)
         wanted = tuple(bars) if bars is not None else theme_bars(scene)
         self.bars = tuple(b for b in wanted if self._upbeats_of(b))
         if not self.bars:
@@ -351,6 +357,13 @@ def _close(
 def _turned(by_pc: Float[np.ndarray, " pcs"]) -> Float[np.ndarray, " pitches"]:
     """Values by pitch class above the tonic as values by pitch token."""
     return by_pc[(np.arange(PITCHES) - MIDDLE) % 12]
+
+
+def _keep_grid(table: Bool[np.ndarray, "places values"], grid: int, least: int) -> None:
+    """Leaves only places and lengths of whole `grid` units; column v stands for `least` + v units."""
+    off = (np.arange(table.shape[1]) + least) % grid != 0
+    table[[place % grid != 0 for place in PLACES]] = False
+    table[:, off] = False
 
 
 def theme_bars(scene: ThemeScene) -> tuple[int, ...]:

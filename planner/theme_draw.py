@@ -257,6 +257,7 @@ def draw_theme(
     upbeats: Sequence[int] | None = None,
     index: RunIndex | None = None,
     tries: int = 12,
+    grid: int = 1,
 ) -> Theme:
     """A theme of the letter that `scene` is about.
 
@@ -270,6 +271,7 @@ def draw_theme(
         upbeats: as for `ThemeLimits`.
         index: themes to be no copy of; None: nothing is compared.
         tries: draws at most.
+        grid: as for `ThemeLimits`: a composer writes on sixteenths or on their triplets, not on both.
 
     Returns:
         The first draw that passes: unlike the others (`unlike`), in contrast with the first (`contrasts`), with a shape
@@ -278,7 +280,7 @@ def draw_theme(
     """
     span = span or RANGES[ENSEMBLES[max(0, scene.ensemble - 1)]][:2]
     judge = _Judge(scene.meter, tuple(others), index)
-    limits = _limits(scene, tables, span, upbeats)
+    limits = _limits(scene, tables, span, upbeats, grid)
     found: list[tuple[tuple[int, float], Theme]] = []
     if limits is not None:
         for _ in range(tries):
@@ -327,14 +329,18 @@ class _Judge:
 
 
 def _limits(
-    scene: ThemeScene, tables: Mapping[str, np.ndarray] | None, span: tuple[int, int], upbeats: Sequence[int] | None
+    scene: ThemeScene,
+    tables: Mapping[str, np.ndarray] | None,
+    span: tuple[int, int],
+    upbeats: Sequence[int] | None,
+    grid: int,
 ) -> ThemeLimits | None:
     """The limits, with plain tables where the given ones know no theme of the meter; None where there is none."""
     if scene.bar > MAX_BAR:
         return None
     for known in (tables, None):
         try:
-            return ThemeLimits(scene, uniform_tables() if known is None else known, span, upbeats=upbeats)
+            return ThemeLimits(scene, uniform_tables() if known is None else known, span, upbeats=upbeats, grid=grid)
         except ValueError:
             continue
     return None
