@@ -336,10 +336,13 @@ def _given(wishes: Wishes, plan: Plan, asked: tuple[SectionWish, ...]) -> dict[s
 
 
 def _theme_grid(plan: Plan, given: dict[str, Theme], dice: Dice) -> int:
-    """Units of the themes' grid: a piece has sixteenths or their triplets, as given themes have, seldom the latter."""
+    """Units of the themes' grid: sixteenths or triplets of them, as given themes and the upbeat have; seldom the latter."""
     onsets = [note.onset_div // UNIT_DIV for theme in given.values() for note in theme.notes]
-    if onsets:
-        return 4 if any(o % 6 for o in onsets) and not any(o % 4 for o in onsets) else 6
+    onsets.append(plan.pickup_div // UNIT_DIV)
+    if any(o % 6 for o in onsets) and not any(o % 4 for o in onsets):
+        return 4
+    if given:
+        return 6
     simple = plan.ensemble != "satb" and not plan.meter.is_compound
     return 4 if simple and dice.stream("grid").random() < _TRIPLETS else 6
 
