@@ -336,7 +336,7 @@ def _given(wishes: Wishes, plan: Plan, asked: tuple[SectionWish, ...]) -> dict[s
 
 
 def _theme_grid(plan: Plan, given: dict[str, Theme], dice: Dice) -> int:
-    """Units of the themes' grid: sixteenths or triplets of them, as given themes and the upbeat are; seldom triplets."""
+    """Units of the themes' grid: sixteenths, or triplets of them where given themes or the upbeat are; else seldom."""
     onsets = [note.onset_div // UNIT_DIV for theme in given.values() for note in theme.notes]
     onsets.append(plan.pickup_div // UNIT_DIV)
     if any(o % 6 for o in onsets) and not any(o % 4 for o in onsets):
