@@ -266,6 +266,7 @@ def _with_literal_returns(sections: tuple[SectionDraw, ...], free: Sequence[bool
                 phrases=(*model.phrases[:-1], last),
                 density=model.density,
                 register=model.register,
+                dynamic=model.dynamic,
                 variation=0.0,
             )
         elif model is not None and model.label != section.label and not section.variation:
