@@ -12,7 +12,7 @@ have. Where all is open a form has 40 sections and 400 bars at most.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 
@@ -34,7 +34,7 @@ from planner.form_lengths import (
     stepped,
     uniform_tables,
 )
-from planner.form_masks import Weights, one, only, step_weights
+from planner.form_masks import Weights, cadence_values, one, only, step_weights, tempo_bins
 from planner.form_stream import FormDraw
 from planner.form_walker import FormWalker
 from planner.form_wishes import Scene, bars_of, can_close, check_sections, chord_bars, make_scene, settled
@@ -153,7 +153,7 @@ class FormLimits:
     def _tempo(self, walker: FormWalker) -> Weights | None:
         if self.wishes.tempo is None:
             return None
-        return only(fc.TEMPO, frozenset(range(*_tempo_bins(*self.wishes.tempo))))
+        return only(fc.TEMPO, frozenset(range(*tempo_bins(*self.wishes.tempo))))
 
     def _pickup(self, walker: FormWalker) -> Weights | None:
         if self.wishes.pickup_div is not None:
@@ -207,7 +207,7 @@ class FormLimits:
             if self._is_last(walker):
                 return one(fc.LABEL, fc.END)
             home = self._home_value(walker)
-            closes = sections[-1].key == home and sections[-1].cadence in _cadence_values(_AUTHENTIC)
+            closes = sections[-1].key == home and sections[-1].cadence in cadence_values(_AUTHENTIC)
             return only(fc.LABEL, frozenset(begun | ({fc.END} if closes else set())))
         left = self.bars_total - walker.bars
         if left == 0:
@@ -418,10 +418,17 @@ class FormLimits:
         return kept if kept.any() else weights
 
     def _wanted_at_end(self, walker: FormWalker, wish: SectionWish | None) -> frozenset[str | None]:
-        """The cadences that the section in progress may close with."""
+        """The cadences that the section in progress may close with; a literal return closes as its model does."""
         if wish is not None and wish.cadences is not None:
             return wish.cadences
-        return _AUTHENTIC if self._is_last(walker) else _ANY
+        section = walker.sections[-1]
+        last = self._shape[-1] if self._shape else None
+        ends = self._is_last(walker) or (wish is not None and last is not None and wish.label == last.label)
+        wanted = _AUTHENTIC if ends else _ANY
+        model = walker.sections[section.source] if section.source >= 0 else None
+        if model is not None and model.prime == section.prime and model.cadence >= 0:
+            return wanted & {fc.cadence_of(model.cadence)} or wanted
+        return wanted
 
     def _idea(self, walker: FormWalker) -> Weights | None:
         wish = self._wish(walker)
@@ -442,7 +449,7 @@ class FormLimits:
             )
             # Chords that are asked for go before what is only usual.
             allowed = (allowed & possible) or (possible - {None}) or possible
-        return None if allowed == _ANY else only(fc.CADENCE, _cadence_values(allowed))
+        return None if allowed == _ANY else only(fc.CADENCE, cadence_values(allowed))
 
     # Character.
 
@@ -469,15 +476,6 @@ class FormLimits:
     def settle(self, draw: FormDraw) -> FormDraw:
         """The drawn form with what is asked for as it was asked for: letters, spellings, numbers within their bins."""
         return settled(draw, self.wishes)
-
-
-def _tempo_bins(low: float, high: float) -> tuple[int, int]:
-    """First bin that meets a range of tempos, and the one after the last."""
-    return fc.tempo_bin(low), fc.tempo_bin(high) + 1
-
-
-def _cadence_values(cadences: Collection[str | None]) -> frozenset[int]:
-    return frozenset(fc.cadence_value(cadence) for cadence in cadences)
 
 
 _RULES: tuple[Callable[[FormLimits, FormWalker], Weights | None], ...] = (

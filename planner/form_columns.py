@@ -156,6 +156,11 @@ def pickup_value(pickup_div: int) -> int:
     return PICKUPS.index(pickup_div) if pickup_div in PICKUPS else len(PICKUPS)
 
 
+def cadence_of(value: int) -> str | None:
+    """Inverse of `cadence_value`."""
+    return CADENCES[value - 1] if value else None
+
+
 def cadence_value(cadence: str | None) -> int:
     """0 for none, else 1 + its place in `CADENCES`."""
     return 0 if cadence is None else 1 + CADENCES.index(cadence)
