@@ -119,7 +119,27 @@ class Small:
             full = place > fc.CADENCE
             if full and wish.cadences is not None and section.cadence not in map(fc.cadence_value, wish.cadences):
                 return True
+            if (
+                full
+                and wish.cadences is None
+                and wish.phrases is None
+                and section.cadence not in self.closes(walker, index)
+            ):
+                return True
         return self.letters_differ(walker)
+
+    def closes(self, walker: FormWalker, index: int) -> set[int]:
+        """Cadences of a section of which none are asked: a literal return's are its model's, if it may close so."""
+        section, last = walker.sections[index], (self.sections or (SectionWish(),))[-1]
+        wish = self.sections[index] if self.sections else SectionWish()
+        bars = sum(s.bars for s in walker.sections[: index + 1])
+        ends = index == len(self.sections) - 1 if self.sections else bars == self.total
+        ends = ends or (wish.label is not None and wish.label == last.label)
+        allowed = {1, 2} if ends else set(range(5))
+        model = walker.sections[section.source] if section.source >= 0 else None
+        if model is not None and model.prime == section.prime and model.cadence in allowed:
+            return {model.cadence}
+        return allowed
 
     def letters_differ(self, walker: FormWalker) -> bool:
         if self.sections is None:
