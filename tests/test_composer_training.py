@@ -228,7 +228,7 @@ class TestWeights:
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("training.weights.os.replace", full)
+        monkeypatch.setattr("training.weight_files.os.replace", full)
         with pytest.raises(WeightsError, match="No space left"):
             self._saved(tmp_path)
         assert list(tmp_path.iterdir()) == []
