@@ -16,6 +16,7 @@ from composer.conditions import FIELD
 from composer.examples import Example
 from composer.features import Frames
 from composer.windows import Window, WindowConfig, collate, crop_windows, draw_window, planned_window
+from training.batches import FixedBatches
 
 
 def piece_chances(
@@ -89,19 +90,6 @@ class Batches:
             yield self.batch(index)
 
 
-class FixedBatches:
-    """The same batches each time. (Lightning takes a plain list for several loaders.)"""
-
-    def __init__(self, batches: Sequence[Frames]) -> None:
-        self.batches = tuple(batches)
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[Frames]:
-        return iter(self.batches)
-
-
 class ComposerData(pl.LightningDataModule):
     """Batches of windows; a fresh, reproducible set for each epoch and process.
 
@@ -148,7 +136,7 @@ class ComposerData(pl.LightningDataModule):
             chances=self.chances,
         )
 
-    def val_dataloader(self) -> FixedBatches:
+    def val_dataloader(self) -> FixedBatches[Frames]:
         """Fixed windows: the first steps of every valid piece with all conditions."""
         _, rank, world = self._place()
         windows: list[Window] = [planned_window(e, 0, self.valid_steps) for e in self.valid]

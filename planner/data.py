@@ -16,6 +16,7 @@ from jaxtyping import Float
 
 from planner.network import Batch
 from planner.streams import UNKNOWN, Tokens
+from training.batches import FixedBatches
 
 _POOL = 4  # batches drawn at once and dealt out by length, so that little is padding
 
@@ -132,19 +133,6 @@ class Batches:
             yield self.batch(index)
 
 
-class FixedBatches:
-    """The same batches each time. (Lightning takes a plain list for several loaders.)"""
-
-    def __init__(self, batches: Sequence[Batch]) -> None:
-        self.batches = tuple(batches)
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[Batch]:
-        return iter(self.batches)
-
-
 def all_batches(walks: Sequence[Tokens], size: int) -> list[Batch]:
     """Every walk whole, in batches of like length."""
     ordered = sorted(walks, key=len)
@@ -194,7 +182,7 @@ class WalkData(pl.LightningDataModule):
             world=world,
         )
 
-    def val_dataloader(self) -> FixedBatches:
+    def val_dataloader(self) -> FixedBatches[Batch]:
         """All valid walks; every process takes its share of each batch."""
         _, rank, world = self._place()
         size = self.config.batch
