@@ -22,8 +22,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $(STAMP)
 
-piece: setup ## set up, then write one piece into out/
-	$(BIN)/python pipeline.py
+piece: setup ## set up, then write one piece, a rondo, into out/
+	$(BIN)/python pipeline.py form=rondo
 
 check: setup ## ruff and pyright
 	$(BIN)/ruff check .

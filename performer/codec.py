@@ -107,18 +107,18 @@ class _Curve:
 def encode(score: Score, performance: Performance) -> NoteParameters:
     """How a performance plays a score.
 
-    Score notes that the performance lacks are marked in `known`; the curve goes past them.
+    Score notes that the performance lacks are marked in `known`; the curve goes past them. A pianist's wrong key counts
+    as the score's note, with its time and touch: pitch is the score's alone.
 
     Raises:
-        ScoreError: a score without notes, a performance that has none of them, a played note the score lacks or whose
-            pitch is another.
+        ScoreError: a score without notes, a performance that has none of them, a played note that the score lacks.
     """
     rows = _rows(score)
     played = {n.note_id: n for n in performance.notes}
-    pitches = {n.id: n.pitch for n in rows.notes}
-    for note_id, note in played.items():
-        if pitches.get(note_id) != note.pitch:
-            raise ScoreError(f"performed note {note_id} (pitch {note.pitch}) is not in the score")
+    written = {n.id for n in rows.notes}
+    foreign = [name for name in played if name not in written]
+    if foreign:
+        raise ScoreError(f"performed note {foreign[0]} is not in the score")
     if not played:
         raise ScoreError("a performance plays no note of its score")
     known = np.array([n.id in played for n in rows.notes])

@@ -218,8 +218,6 @@ def test_what_does_not_belong_is_refused() -> None:
     performance = RulePerformer().perform(score, seed=0)
     with pytest.raises(ScoreError, match="not in the score"):
         encode(other, performance)
-    with pytest.raises(ScoreError, match="pitch"):
-        encode(score, Performance((PerformedNote("n0", 0.0, 1.0, 1, 64),)))
     with pytest.raises(ScoreError, match="without notes"):
         encode(make([]), Performance(()))
     parameters = encode(score, performance)
@@ -234,6 +232,13 @@ def test_what_does_not_belong_is_refused() -> None:
             replace(parameters, beat_period=np.full(len(score.notes), wrong))
     with pytest.raises(ScoreError, match="pedal"):
         replace(parameters, pedal_div=np.array([1.0, 0.0]), pedal_value=np.array([1, 0]))
+
+
+def test_a_wrong_key_counts_as_the_note_that_is_written() -> None:
+    score = make([(0, 2, 60), (2, 2, 64)], bars=1)
+    right = perform(score, {"n0": (0.0, 0.9, 50), "n1": (1.0, 0.9, 60)})
+    wrong = Performance((right.notes[0], replace(right.notes[1], pitch=65)))
+    assert again(score, wrong) == again(score, right) == right
 
 
 def test_a_pedal_left_down_comes_up_with_the_last_note() -> None:
