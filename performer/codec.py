@@ -199,16 +199,26 @@ def without_overlaps(notes: Sequence[PerformedNote]) -> tuple[PerformedNote, ...
 def tempo_map(score: Score, parameters: NoteParameters) -> tuple[TempoChange, ...]:
     """The curve as tempo changes from the score's start on, one where the tempo becomes another.
 
-    Played by it, each onset of the score falls where the curve has it; a tempo outside 4..2000 quarters a minute, which
-    files cannot hold, is brought to that range.
+    Played by it, each onset of the score falls where the curve has it. Files hold 4..2000 quarters a minute: an onset
+    that would need more or less is passed over, and the tempo from the one before it to one after it makes up for that.
     """
     rows = _rows(score)
-    period = _mean(rows.place, parameters.beat_period, len(rows.at))
-    qpm = (60.0 / period).clip(LEAST_QPM, MOST_QPM)
-    places = rows.at.copy()
-    places[0] = 0  # what comes before the first onset has its tempo
-    changed = np.append(True, np.abs(np.diff(qpm)) > 1e-9)
-    return tuple(TempoChange(int(d), float(q)) for d, q in zip(places[changed], qpm[changed], strict=True))
+    curve = _decoded_curve(rows, parameters)
+    div = curve.div.copy()
+    div[0] = 0.0  # what comes before the first onset has its tempo
+    sec = curve.sec.copy()
+    sec[0] = curve.sec_at(div[:1])[0]
+    found: list[tuple[int, float]] = []
+    from_div, from_sec = 0.0, float(sec[0])
+    for to_div, to_sec in zip(div[1:].tolist(), sec[1:].tolist(), strict=True):
+        qpm = 60.0 * (to_div - from_div) / DIVS_PER_QUARTER / (to_sec - from_sec)
+        if LEAST_QPM <= qpm <= MOST_QPM:
+            found.append((int(from_div), qpm))
+            from_div, from_sec = to_div, to_sec
+    last = 60.0 / (curve.after * DIVS_PER_QUARTER)
+    found.append((int(from_div), min(max(last, LEAST_QPM), MOST_QPM)))
+    same = [i > 0 and abs(qpm - found[i - 1][1]) < 1e-9 for i, (_, qpm) in enumerate(found)]
+    return tuple(TempoChange(at, qpm) for (at, qpm), skip in zip(found, same, strict=True) if not skip)
 
 
 def _rows(score: Score) -> _Rows:

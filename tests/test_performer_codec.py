@@ -290,6 +290,18 @@ def test_the_tempo_map_follows_the_performance(pickup: float) -> None:
     assert by_map - by_map[0] == pytest.approx(played - played[0], abs=1e-6)
 
 
+def test_the_tempo_map_makes_up_for_what_files_cannot_hold() -> None:
+    # The third note comes 2 ms after the second, which is 30,000 quarters a minute.
+    score = make([(i, 1, 60 + i) for i in range(6)], bars=2)
+    onset = [0.0, 0.5, 0.502, 1.5, 2.0, 2.5]
+    rows = {f"n{i}": (on, 0.5, 64) for i, on in enumerate(onset)}
+    changes = tempo_map(score, encode(score, perform(score, rows)))
+    assert all(4 <= c.qpm <= 2000 for c in changes)
+    by_map = [seconds_by_map(changes, i * Q) for i in range(6)]
+    assert by_map[:2] + by_map[3:] == pytest.approx(onset[:2] + onset[3:])
+    assert by_map[2] == pytest.approx(1.0)
+
+
 def test_the_terms_are_partituras() -> None:
     from partitura.musicanalysis.performance_codec import decode_time, encode_tempo
 
