@@ -7,6 +7,7 @@ Encoding alignments between scores and performances" (MEC 2022). The lines are p
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from music.score import Bar, KeyChange, MeterChange, Note, Part, Score, sort_not
 from music.time import DIVS_PER_QUARTER, Meter
 
 MAX_BYTES = 50_000_000  # a long sonata movement has 0.5 MB
+NEAR_DIV = DIVS_PER_QUARTER // 16  # two onsets of one bar by rounded fractions lie no farther apart
 SUSTAIN = 64  # MIDI controller
 SHORTEST_SEC = 0.001  # a key that is let go in the tick in which it was struck
 
@@ -35,22 +37,60 @@ def _parsed(path: Path) -> tuple[Any, Any, Any, list[dict[str, Any]]]:
         return lines, part, performed, importmatch.note_alignment_from_matchfile(lines)
 
 
-def _bars(part: Any, per_div: Fraction, end_div: int) -> tuple[Bar, ...]:
-    found = {round(m.start.t * per_div): m for m in sorted(part.measures, key=lambda m: m.start.t)}
-    starts = [0, *sorted(start for start in found if start > 0)]
-    last = found.get(starts[-1])
-    stop = round(last.end.t * per_div) if last is not None and last.end is not None else 0
-    ends = [*starts[1:], max(stop, end_div, starts[-1] + 1)]
+def _bar_starts(lines: Any, notes: list[Note], meters: tuple[MeterChange, ...]) -> dict[int, int]:
+    """Printed numbers of the bars by their onset, in order: where each note's bar and beat say that its bar began.
+
+    partitura's own bars are not used: it knows a bar by its number, and in a repeat the numbers come again.
+    """
+    onsets = {note.id: note.onset_div for note in notes}
+    votes: Counter[tuple[int, int]] = Counter()
+    for row in lines.snotes:
+        onset = onsets.get(row.Anchor)
+        if onset is not None:
+            beat = Fraction(4 * (int(row.Beat) - 1), _meter_at(meters, onset).denominator)
+            within = Fraction(
+                4 * int(row.Offset.numerator), int(row.Offset.denominator) * int(row.Offset.tuple_div or 1)
+            )
+            votes[max(0, onset - round((beat + within) * DIVS_PER_QUARTER)), int(row.Measure)] += 1
+    starts: dict[int, int] = {}
+    kept: tuple[int, int] | None = None
+    for place in sorted(votes):
+        if kept is not None:
+            close = place[0] - kept[0] < NEAR_DIV
+            same = place[1] == kept[1] and place[0] - kept[0] < _meter_at(meters, kept[0]).bar_div
+            if close and votes[place] > votes[kept]:
+                del starts[kept[0]]
+            elif close or same:
+                continue
+        starts[place[0]], kept = place[1], place
+    return starts
+
+
+def _bars(starts: dict[int, int], meters: tuple[MeterChange, ...], end_div: int) -> tuple[Bar, ...]:
+    """Bars without a gap; those in which nothing is struck are put in by the meter where numbers are missing."""
+    first = min(starts, default=0)
+    starts = {0: starts.get(first, 1) if first < NEAR_DIV else 0, **{k: v for k, v in starts.items() if k >= NEAR_DIV}}
+    places = sorted(starts)
     bars: list[Bar] = []
-    for start, end in zip(starts, ends, strict=True):
-        name = str(found[start].name) if start in found else ""
-        number = int(name) if name.isdecimal() else bars[-1].number + 1 if bars else 0
-        bars.append(Bar(start, end - start, number))
+    for i, place in enumerate(places):
+        length, number = _meter_at(meters, place).bar_div, starts[place]
+        stop = places[i + 1] if i + 1 < len(places) else max(end_div, place + length)
+        silent = (stop - place) // length - 1
+        if i + 1 < len(places) and starts[stop] > number:
+            silent = min(silent, starts[stop] - number - 1)
+        for _ in range(max(0, silent)):
+            bars.append(Bar(place, length, number))
+            place, number = place + length, number + 1
+        bars.append(Bar(place, stop - place, number))
     return tuple(bars)
 
 
+def _meter_at(meters: tuple[MeterChange, ...], onset_div: int) -> Meter:
+    return next((m.meter for m in reversed(meters) if m.onset_div <= onset_div), meters[0].meter)
+
+
 def _meters(part: Any, per_div: Fraction) -> tuple[MeterChange, ...]:
-    found = {round(t.start.t * per_div): Meter(int(t.beats), int(t.beat_type)) for t in part.time_sigs}
+    found = {round(int(t.start.t) * per_div): Meter(int(t.beats), int(t.beat_type)) for t in part.time_sigs}
     meters: list[MeterChange] = []
     for onset in sorted(found):
         if not meters or found[onset] != meters[-1].meter:
@@ -80,12 +120,13 @@ def _score(lines: Any, part: Any) -> Score:
     per_div = Fraction(DIVS_PER_QUARTER, int(part.quarter_durations()[0][1]))
     notes = []
     for note in part.notes_tied:
-        onset = round(note.start.t * per_div)
-        end = round((note.start.t + note.duration_tied) * per_div)
+        onset = round(int(note.start.t) * per_div)
+        end = round(int(note.start.t + note.duration_tied) * per_div)
         notes.append(Note(note.id, onset, end - onset, int(note.midi_pitch), step=str(note.step)))
-    bars = _bars(part, per_div, max((note.end_div for note in notes), default=0))
+    meters = _meters(part, per_div)
+    bars = _bars(_bar_starts(lines, notes, meters), meters, max((note.end_div for note in notes), default=0))
     # Version 5.0 tells of no hands, so none are taken from the other: whoever needs them infers them for all alike.
-    return Score((Part("P1", "Piano"),), sort_notes(notes), bars, _meters(part, per_div), _keys(lines, bars))
+    return Score((Part("P1", "Piano"),), sort_notes(notes), bars, meters, _keys(lines, bars))
 
 
 def _performance(performed: Any, partners: dict[str, str]) -> Performance:

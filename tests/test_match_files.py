@@ -96,6 +96,20 @@ def test_a_pickup_is_a_bar_of_its_own(tmp_path: Path) -> None:
     assert score.notes[1].onset_div == score.bars[1].onset_div
 
 
+def test_bars_of_a_repeat_and_silent_bars_stand_in_their_places(tmp_path: Path) -> None:
+    """Numbers come again in a repeat (bars 1 2 1 2 4: nothing is struck in bar 3)."""
+    lines: list[str] = list(HEAD_5)
+    for i, (bar, start) in enumerate([(1, 0), (2, 3), (1, 6), (2, 9), (4, 15)]):
+        for beat in (1, 2, 3):
+            onset, name = start + beat - 1, f"s{bar}{beat}-{i // 2 + 1}"
+            score = f"snote({name},[C,n],4,{bar}:{beat},0,1/4,{onset}.0,{onset + 1}.0,[])"
+            lines.append(f"{score}-note(p{name},[C,n],4,{onset * 480},{onset * 480 + 300},{onset * 480 + 300},64).")
+    score = read_match(_file(tmp_path, lines)).score
+    places = [(b.onset_div // DIVS_PER_QUARTER, b.number) for b in score.bars]
+    assert places == [(0, 1), (3, 2), (6, 1), (9, 2), (12, 3), (15, 4)]
+    assert {b.duration_div for b in score.bars} == {3 * DIVS_PER_QUARTER}
+
+
 def test_triplets_and_grace_notes_are_exact(tmp_path: Path) -> None:
     lines = [*_lines(1, 3)]
     lines.append("snote(t1,[D,n],5,2:1,1/12,1/12,3.3333,3.6667,[v1,staff1])-note(q1,74,2080,2200,64,0,0).")
@@ -154,7 +168,7 @@ def test_each_fault_is_found(pair: PairedPerformance) -> None:
     assert "only 17 of 24" in alignment_faults(_played(pair, notes[:17]))[0]
     other = [replace(n, pitch=n.pitch + 1) if i < 3 else n for i, n in enumerate(notes)]
     assert alignment_faults(_played(pair, other)) == ("3 of 23 aligned notes differ in pitch",)
-    swapped = [replace(n, onset_sec=n.onset_sec + (1.2 if i == 10 else 0)) for i, n in enumerate(notes)]
+    swapped = [replace(n, onset_sec=n.onset_sec + (1.2 if i in (10, 15) else 0)) for i, n in enumerate(notes)]
     assert any("run against" in fault for fault in alignment_faults(_played(pair, swapped)))
     late = [replace(n, onset_sec=n.onset_sec + (4 if i >= 10 else 0)) for i, n in enumerate(notes)]
     assert any("jump" in fault for fault in alignment_faults(_played(pair, late)))
