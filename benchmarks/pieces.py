@@ -18,7 +18,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from music.plan_json import read_plan, write_plan
 from music.score import Score
 from planner.grammar import GrammarPlanner
 from planner.interface import Planner
+from planner.plan_file import vary
 from planner.request import parse_request
 from planner.sampling import LearnedPlanner
 
@@ -77,19 +78,13 @@ class Request:
         style, ensemble = styles[self.seed % len(styles)]
         form, bars = FORMS[self.seed % len(FORMS)]
         request = parse_request(form=form, style=style, ensemble=ensemble, bars=bars)
-        return with_variation(planner_of(self.planner).plan(request, seed=self.seed), self.variation)
+        return vary(planner_of(self.planner).plan(request, seed=self.seed), self.variation)
 
 
 @cache
 def planner_of(name: str) -> Planner:
     """The planner of that name: "learned" or "grammar"."""
     return LearnedPlanner() if name == "learned" else GrammarPlanner()
-
-
-def with_variation(plan: Plan, variation: float) -> Plan:
-    """The plan with that variation asked of every section that returns."""
-    sections = (s if s.source is None else replace(s, variation=variation) for s in plan.sections)
-    return replace(plan, sections=tuple(sections))
 
 
 def make_composer(kind: str, settings: Mapping[str, Any], weights: str | None, cache_dir: Path) -> Any:

@@ -63,7 +63,8 @@ def make_plan(planner: Planner, settings: Mapping[str, Any], *, seed: int) -> Pl
     else:
         plan = planner.plan(request, seed=seed)
     variation = settings.get("variation")
-    return vary(plan, None if variation is None else float(variation))
+    # What is asked of single sections stays, even where it makes a return that cannot be exact.
+    return vary(plan, None if variation is None else float(variation), exact=not request.parts)
 
 
 def _refuse_beside_a_file(settings: Mapping[str, Any]) -> None:
@@ -99,14 +100,36 @@ def adjust(plan: Plan, request: PlanRequest, source: str, key: str = "plan_file"
     return replace(plan, **{name: value for name, value in changes.items() if value is not None})
 
 
-def vary(plan: Plan, variation: float | None) -> Plan:
-    """The plan with that variation for every section that returns: 0 exact … 1 free; None leaves it as it is."""
+def vary(plan: Plan, variation: float | None, *, exact: bool = True) -> Plan:
+    """The plan with that variation for every section that returns: 0 exact … 1 free; None leaves it as it is.
+
+    Args:
+        exact: with 0, returns that close as their models do also take these models' phrases and chords.
+    """
     if variation is None:
         return plan
     if not 0 <= variation <= 1:
         raise RequestError(f"variation={variation:g} is not a number from 0 to 1")
-    sections = (s if s.source is None else replace(s, variation=variation) for s in plan.sections)
+    sections: list[Section] = []
+    for section in plan.sections:
+        if section.source is None:
+            sections.append(section)
+            continue
+        model = sections[section.source]
+        varied = replace(section, variation=variation)
+        sections.append(_exact(varied, model) if variation == 0 and exact else varied)
     return replace(plan, sections=tuple(sections))
+
+
+def _exact(section: Section, model: Section) -> Section:
+    """The section over its model's phrases and chords, in its own key, where it is as long and in the same mode."""
+    if (section.bars, section.key.minor, section.cadence) != (model.bars, model.key.minor, model.cadence):
+        return section
+    shift = section.key.pc - model.key.pc
+    chords = (replace(c, root=(c.root + shift) % 12, bass=(c.bass + shift) % 12) for c in model.chords)
+    return replace(
+        section, phrases=model.phrases, chords=tuple(chords), textures=section.textures if shift else model.textures
+    )
 
 
 def ensemble_of(score: Score) -> str:

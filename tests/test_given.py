@@ -357,6 +357,12 @@ def test_variation_is_that_of_all_returns() -> None:
     plan = GrammarPlanner().plan(parse_request(form="ABA'", bars=24), seed=0)
     varied = vary(plan, 0.3)
     assert [s.variation for s in varied.sections] == [plan.sections[0].variation, plan.sections[1].variation, 0.3]
+    exact = vary(plan, 0.0)
+    for section in exact.sections:
+        if section.source is not None:
+            model = exact.sections[section.source]
+            if (section.bars, section.cadence, section.key) == (model.bars, model.cadence, model.key):
+                assert (section.phrases, section.chords) == (model.phrases, model.chords)
     assert vary(plan, None) is plan
     with pytest.raises(RequestError, match="variation=2"):
         vary(plan, 2.0)
