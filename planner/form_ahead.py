@@ -423,7 +423,8 @@ class FormLimits:
             return wish.cadences
         section = walker.sections[-1]
         last = self._shape[-1] if self._shape else None
-        ends = self._is_last(walker) or (wish is not None and last is not None and wish.label == last.label)
+        named = wish.label if wish is not None else None
+        ends = self._is_last(walker) or (named is not None and last is not None and named == last.label)
         wanted = _AUTHENTIC if ends else _ANY
         model = walker.sections[section.source] if section.source >= 0 else None
         if model is not None and model.prime == section.prime and model.cadence >= 0:
