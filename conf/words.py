@@ -25,7 +25,7 @@ CONFIG_FOLDER = Path(__file__).resolve().parent
 PATH_KEYS = frozenset(
     (
         *("theme", "melody", "opening", "out", "plan_file", "wishes", "score_file", "soundfont", "cache_dir"),
-        *("weights", "planner_weights", "data.path", "benchmark.file"),
+        *("weights", "planner_weights", "performer_weights", "data.path", "benchmark.file"),
     )
 )
 TEXT_KEYS = PATH_KEYS | {"form", "key", "meter", "style", "ensemble", "title", "bars_to_fill", "redo"}
@@ -52,6 +52,7 @@ NUMBERS: dict[str, tuple[float, float]] = {
     "temperature": (0.01, 10.0),
     "variation": (0.0, 1.0),
     "candidates": (1, 64),
+    "expression": (0.0, 1.5),
 }
 # Keys that a task has no use for; to set one and have it ignored would be a surprise.
 _WISHES = ("form", "key", "meter", "bars", "tempo", "style", "ensemble", "theme", "variation")

@@ -37,13 +37,13 @@ def save_weights(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) 
     write_file(path.with_suffix(".json"), (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
 
 
-def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and JSON of a pair, checked against each other.
+def load_weights(path: Path, key: str = "weights") -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and JSON of a pair, checked against each other; arguments as `training.weight_files.load_about`.
 
     Raises:
         WeightsError: either file is missing or damaged, or they do not belong together.
     """
-    data, about = load_checked(path)
+    data, about = load_checked(path, key)
     try:
         return load(data), about
     except SafetensorError as error:

@@ -1,0 +1,182 @@
+"""Draws from a trained performer, without gradients: what one pianist of many does with a score.
+
+Steps of the small networks run in numpy, all samples at once: for matrices of this size torch takes ten times as long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int
+
+from performer.batch import ScoreBatch
+from performer.examples import PEDAL_PATTERNS
+from performer.network import Reading
+from performer.noise import PARTS, Drawer, NoiseNetwork
+
+_SIZE = len(PARTS)
+_SCALES = _SIZE + _SIZE * (_SIZE - 1) // 2
+MOST_WHITE = 2.5  # standard deviations; a Gaussian's tails are no pianist's
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """How much of what the score does not tell is played, by level; 0 is none, 1 as pianists are apart.
+
+    Args:
+        bars, onsets, notes: of the departures.
+        levels: of what the whole performance is like.
+        pedal: exponent on the odds of the pedal's patterns; more is more usual.
+    """
+
+    bars: float = 1.0
+    onsets: float = 1.0
+    notes: float = 1.0
+    levels: float = 0.5
+    pedal: float = 1.5
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """Samples in standard units (`performer.examples`).
+
+    Args:
+        tempo: of each onset.
+        shapes: of each note: velocity, articulation, timing.
+        pedal: pattern of each onset.
+        levels: of each sample, see `performer.examples.LEVELS`.
+    """
+
+    tempo: Float[np.ndarray, "samples onsets"]
+    shapes: Float[np.ndarray, "samples notes 3"]
+    pedal: Int[np.ndarray, "samples onsets"]
+    levels: Float[np.ndarray, "samples levels"]
+
+    def only(self, sample: int) -> Draws:
+        """One of the samples."""
+        one = slice(sample, sample + 1)
+        return Draws(self.tempo[one], self.shapes[one], self.pedal[one], self.levels[one])
+
+
+class _Steps:
+    """A `Drawer` step by step for several samples."""
+
+    def __init__(self, drawer: Drawer, read: Float32[np.ndarray, "steps context"], samples: int) -> None:
+        tensors = {k: v.detach().cpu().numpy() for k, v in drawer.state_dict().items()}
+        context = read.shape[1]
+        entry = tensors["lstm.weight_ih_l0"]
+        self.read = read @ entry[:, :context].T + tensors["lstm.bias_ih_l0"] + tensors["lstm.bias_hh_l0"]
+        self.units = drawer.lstm.hidden_size
+        self.told = read @ tensors["out.weight"][:, self.units :].T + tensors["out.bias"]
+        self.of_given = np.ascontiguousarray(entry[:, context:].T)
+        self.of_state = np.ascontiguousarray(tensors["lstm.weight_hh_l0"].T)
+        self.out = np.ascontiguousarray(tensors["out.weight"][:, : self.units].T)
+        self.state = np.zeros((samples, self.units), np.float32)
+        self.cell = np.zeros((samples, self.units), np.float32)
+
+    def __call__(self, step: int, given: Float32[np.ndarray, "samples given"]) -> Float32[np.ndarray, "samples out"]:
+        """What the network tells at a step."""
+        gates = self.read[step] + given @ self.of_given + self.state @ self.of_state
+        u = self.units
+        gates[:, : 2 * u] = _sigmoid(gates[:, : 2 * u])  # in and forget
+        self.cell = gates[:, u : 2 * u] * self.cell + gates[:, :u] * np.tanh(gates[:, 2 * u : 3 * u])
+        self.state = _sigmoid(gates[:, 3 * u :]) * np.tanh(self.cell)
+        return self.told[step] + self.state @ self.out
+
+
+def _sigmoid(values: np.ndarray) -> np.ndarray:
+    return 0.5 * (1 + np.tanh(0.5 * values))
+
+
+def _coloured(white: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """As `performer.noise.colour`, for rows."""
+    found = np.empty_like(white)
+    pairs = [(i, j) for i in range(_SIZE) for j in range(i)]
+    for j in reversed(range(_SIZE)):
+        value = white[:, j].copy()
+        for k, (i, column) in enumerate(pairs):
+            if column == j:
+                value -= scale[:, _SIZE + k] * found[:, i]
+        found[:, j] = value * np.exp(-scale[:, j])
+    return found
+
+
+def draw(noise: NoiseNetwork, reading: Reading, score: ScoreBatch, seeds: Sequence[int], amounts: Amounts) -> Draws:
+    """Samples of one piece, one a seed; a sample is the same whichever others are drawn with it.
+
+    Args:
+        noise: the network that departs.
+        reading: of the piece, by the reader.
+        score: the piece, alone in its batch.
+        seeds: of the samples.
+        amounts: how far samples depart.
+    """
+    rngs = [np.random.default_rng((seed, 0x9E37)) for seed in seeds]
+    with torch.inference_mode():
+        bar_read = noise.bars.context(reading.bar)[0].numpy()
+        onset_read = noise.onsets.context(reading.onset)[0].numpy()
+        level_means = noise.level_means(reading, score)[0].numpy()
+    level_spread = np.exp(noise.levels_spread.detach().clamp(-6, 4).numpy())
+    levels = np.stack([level_means + amounts.levels * level_spread * _white(r, len(level_means)) for r in rngs])
+    bars = _bars(noise, bar_read, rngs, amounts.bars)
+    onsets, pedal = _onsets(noise, onset_read, bars, score.bar[0].numpy(), rngs, amounts)
+    whole = onsets + bars[:, score.bar[0].numpy()]
+    place = score.place.numpy()
+    apart = np.exp(reading.note_noise.detach().numpy())
+    alone = np.stack([_white(r, apart.size).reshape(apart.shape) for r in rngs]) * apart * amounts.notes
+    shapes = reading.shapes.detach().numpy()[None] + alone
+    shapes[..., :2] += whole[:, place, 1:]
+    tempo = reading.tempo.detach().numpy()[0] + whole[..., 0]
+    return Draws(tempo.astype(float), shapes.astype(float), pedal, levels.astype(float))
+
+
+def _white(rng: np.random.Generator, count: int) -> Float32[np.ndarray, " count"]:
+    return rng.standard_normal(count).clip(-MOST_WHITE, MOST_WHITE).astype(np.float32)
+
+
+def _bars(
+    noise: NoiseNetwork, read: np.ndarray, rngs: Sequence[np.random.Generator], amount: float
+) -> Float32[np.ndarray, "samples bars 3"]:
+    steps = _Steps(noise.bars, read, len(rngs))
+    white = np.stack([_white(r, len(read) * _SIZE).reshape(-1, _SIZE) for r in rngs])
+    found = np.zeros_like(white)
+    before = np.zeros((len(rngs), _SIZE), np.float32)
+    for step in range(len(read)):
+        told = steps(step, before)
+        before = told[:, :_SIZE] + amount * _coloured(white[:, step], told[:, _SIZE : _SIZE + _SCALES])
+        before = found[:, step] = before.clip(-4, 4)
+    return found
+
+
+def _onsets(
+    noise: NoiseNetwork,
+    read: np.ndarray,
+    bars: np.ndarray,
+    bar: np.ndarray,
+    rngs: Sequence[np.random.Generator],
+    amounts: Amounts,
+) -> tuple[Float32[np.ndarray, "samples onsets 3"], Int[np.ndarray, "samples onsets"]]:
+    samples, steps = len(rngs), _Steps(noise.onsets, read, len(rngs))
+    white = np.stack([_white(r, len(read) * _SIZE).reshape(-1, _SIZE) for r in rngs])
+    chance = np.stack([r.random(len(read)) for r in rngs])
+    found = np.zeros_like(white)
+    pedal = np.zeros((samples, len(read)), np.int64)
+    later = np.concatenate([bars[:, 1:], bars[:, -1:]], 1)
+    given = np.zeros((samples, 3 * _SIZE + PEDAL_PATTERNS), np.float32)
+    last = 3 * _SIZE
+    everyone = np.arange(samples)
+    for step in range(len(read)):
+        given[:, _SIZE : 2 * _SIZE], given[:, 2 * _SIZE : last] = bars[:, bar[step]], later[:, bar[step]]
+        told = steps(step, given)
+        departure = told[:, :_SIZE] + amounts.onsets * _coloured(white[:, step], told[:, _SIZE : _SIZE + _SCALES])
+        found[:, step] = given[:, :_SIZE] = departure.clip(-4, 4)
+        odds = told[:, _SIZE + _SCALES :].astype(np.float64) * amounts.pedal
+        odds = np.exp(odds - odds.max(1, keepdims=True)).cumsum(1)
+        pattern = (odds < (chance[:, step] * odds[:, -1])[:, None]).sum(1)
+        pedal[:, step] = pattern
+        given[:, last:] = 0
+        given[everyone, last + pattern] = 1
+    return found, pedal

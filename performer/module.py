@@ -1,0 +1,105 @@
+"""The performer's LightningModule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from performer.batch import Batch
+from performer.network import NOTE_SHAPES
+from performer.network_config import PerformerConfig
+from performer.performer_network import PerformerNetwork
+from training.schedule import warmup_stable_decay
+
+PARTS = ("tempo", *NOTE_SHAPES)
+# Timing within a chord is mostly the aligner's and the hammers' chance; it should not steer what is read of a score.
+WEIGHTS = {"tempo": 1.0, "velocity": 1.0, "articulation": 0.5, "timing": 0.25}
+NOISE_WEIGHT = 0.1
+
+
+def _weight(part: str) -> float:
+    return NOISE_WEIGHT if part.startswith("noise_") else WEIGHTS[part]
+
+
+def correlation(ours: Tensor, theirs: Tensor) -> Tensor:
+    """Pearson's r of two rows; 0 where either stands still."""
+    ours, theirs = ours.double() - ours.double().mean(), theirs.double() - theirs.double().mean()
+    scale = ours.norm() * theirs.norm()
+    return torch.where(scale > 0, (ours * theirs).sum() / scale.clamp(min=1e-12), torch.zeros_like(scale))
+
+
+class PerformerModule(pl.LightningModule):
+    """Trains a `PerformerNetwork`: expected shapes on squared error, departures on likelihood.
+
+    It is steered by `valid/unlike`: one minus the mean correlation of expected tempo and velocity with each pianist's.
+    Likelihood is reported and steers nothing: it is known to prefer a deadpan performance.
+
+    Args:
+        network: builtins of `PerformerConfig`.
+        optimiser: `rate`, `weight_decay`, and `warmup`, `decay`, `total` in steps, see `training.schedule`.
+    """
+
+    def __init__(self, network: dict[str, Any], optimiser: dict[str, Any]) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.network = PerformerNetwork(PerformerConfig.from_dict(network))
+        self.optimiser = optimiser
+        self._valid = torch.zeros(0)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Mean squared error of each part, and nats of the departures."""
+        reading, played = self.network.reader(batch.score), batch.targets
+        known = played.known
+        tempo = (reading.tempo - played.tempo)[played.tempo_known]
+        found = {"tempo": (tempo**2).mean()}
+        wanted = torch.stack([played.velocity, played.articulation, played.timing], -1)
+        left = (reading.shapes - wanted)[known] ** 2
+        found |= {name: left[:, i].mean() for i, name in enumerate(NOTE_SHAPES)}
+        return found | {f"noise_{k}": v for k, v in self.network.noise.nats(batch, reading).items()}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The weighted sum."""
+        parts = self.losses(batch)
+        loss = torch.stack([_weight(name) * value for name, value in parts.items()]).sum()
+        self.log_dict({f"train/{name}": value.detach() for name, value in parts.items()})
+        self.log("train/loss", loss.detach(), prog_bar=True)
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Begins to count."""
+        self._valid = torch.zeros(len(PARTS) + 2, dtype=torch.float64, device=self.device)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Adds up correlations within each performance, its nats, and one for itself."""
+        reading, played = self.network.reader(batch.score), batch.targets
+        told, known = played.tempo_known, played.known
+        found = [correlation(reading.tempo[told], played.tempo[told])]
+        wanted = (played.velocity, played.articulation, played.timing)
+        found += [correlation(reading.shapes[known, i], column[known]) for i, column in enumerate(wanted)]
+        nats = self.network.noise.nats(batch, reading)
+        found += [sum(nats.values(), torch.zeros(())).double(), torch.ones(())]
+        self._valid += torch.stack([f.to(self._valid) for f in found])
+
+    def on_validation_epoch_end(self) -> None:
+        """Means over all performances of all processes."""
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(self._valid)
+        means = (self._valid / self._valid[-1].clamp(min=1)).float()
+        for name, value in zip((*PARTS, "nats"), means, strict=False):
+            self.log(f"valid/{name}" if name == "nats" else f"valid/r_{name}", value)
+        self.log("valid/unlike", 1 - (means[0] + means[1]) / 2, prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW; biases are not decayed."""
+        values = self.optimiser
+        matrices = [p for p in self.network.parameters() if p.ndim > 1]
+        vectors = [p for p in self.network.parameters() if p.ndim <= 1]
+        decay = float(values["weight_decay"])
+        groups = [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
+        optimiser = torch.optim.AdamW(groups, lr=float(values["rate"]), betas=(0.9, 0.98))
+        factor = warmup_stable_decay(int(values["warmup"]), int(values["total"]), int(values["decay"]))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

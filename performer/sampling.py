@@ -1,0 +1,158 @@
+"""The learned performer: plays a score as one pianist of many would, each seed a little differently."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from music.errors import RequestError, ScoreError, WeightsError
+from music.performance import Performance
+from music.plan import Plan
+from music.score import Score
+from performer.assemble import Settings, assemble
+from performer.batch import collate, sheet_of
+from performer.codec import NoteParameters, decode
+from performer.drawing import Amounts, Draws, draw
+from performer.features import NOTE_COLUMNS, ONSET_COLUMNS, ScoreFeatures, score_features
+from performer.markings import Markings, written_markings
+from performer.network import Reading
+from performer.network_config import PerformerConfig
+from performer.performer_network import PerformerNetwork
+from training.weights import fit_weights, load_weights
+
+WEIGHTS = Path(__file__).parent / "weights"
+DEFAULT_WEIGHTS = WEIGHTS / "nasap.safetensors"
+KIND = "performer/reader-and-noise"
+MOST_EXPRESSION = 1.5
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A score read by the network, ready to be drawn from."""
+
+    score: Score
+    plan: Plan | None
+    features: ScoreFeatures
+    markings: Markings
+    readings: tuple[Reading, ...]
+    sheet: Any
+
+
+class LearnedPerformer:
+    """Plays scores with trained weights.
+
+    Args:
+        weights: a .safetensors file with its JSON; None takes those that ship.
+        expression: 0 plays what is printed and no more, 1 as pianists do, 1.5 exaggerates.
+        departure: how far one performance departs from what pianists have in common; None as the weights were tuned.
+        style: a tag that the weights know; None takes the plan's, where they know it.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or of other features than this version's.
+        RequestError: an expression outside 0..1.5, or a tag that the weights do not know.
+    """
+
+    def __init__(
+        self,
+        weights: Path | None = None,
+        expression: float = 1.0,
+        departure: float | None = None,
+        style: str | None = None,
+    ) -> None:
+        if not 0 <= expression <= MOST_EXPRESSION:
+            raise RequestError(f"expression={expression} is outside 0..{MOST_EXPRESSION:g}")
+        if departure is not None and not 0 <= departure <= 2:
+            raise RequestError(f"departure={departure} is outside 0..2")
+        self.path = weights if weights is not None else DEFAULT_WEIGHTS
+        tensors, self.about = load_weights(self.path, "performer_weights")
+        if self.about.get("kind") != KIND:
+            raise WeightsError(self.path, f"is not of a performer ({self.about.get('kind')})")
+        self.networks = _networks(self.path, tensors, self.about)
+        self.config = self.networks[0].config
+        if style is not None and style not in self.config.styles:
+            raise RequestError(f"style={style} is not one that the performer knows: {', '.join(self.config.styles)}")
+        self.style, self.expression = style, expression
+        amounts = Amounts(**self.about.get("amounts", {}))
+        if departure is not None:
+            amounts = replace(amounts, bars=departure, onsets=departure, notes=departure)
+        self.amounts = amounts
+
+    def perform(self, score: Score, *, seed: int, plan: Plan | None = None) -> Performance:
+        """Every score note once, no pitch over itself, the pedal up at the end; the same seed gives the same notes."""
+        if not score.notes:
+            return Performance(())
+        return self.performances(score, seeds=[seed], plan=plan)[0]
+
+    def performances(self, score: Score, *, seeds: Sequence[int], plan: Plan | None = None) -> list[Performance]:
+        """A performance for each seed; the score is read once.
+
+        Raises:
+            ScoreError: a score without notes.
+        """
+        prepared = self.prepare(score, plan)
+        return [decode(score, parameters) for parameters in self.parameters(prepared, seeds)]
+
+    def prepare(self, score: Score, plan: Plan | None = None) -> Prepared:
+        """Reads a score.
+
+        Raises:
+            ScoreError: a score without notes.
+        """
+        if not score.notes:
+            raise ScoreError("a score without notes cannot be performed")
+        features = score_features(score, plan=plan)
+        tag = self.style or (plan.style if plan is not None else "")
+        index = self.config.styles.index(tag) + 1 if tag in self.config.styles else 0
+        sheet = collate([sheet_of(features, index)])
+        with torch.inference_mode():
+            readings = tuple(network.reader(sheet) for network in self.networks)
+        return Prepared(score, plan, features, written_markings(score, plan), readings, sheet)
+
+    def draws(self, prepared: Prepared, seeds: Sequence[int]) -> Draws:
+        """Samples in standard units: what all networks expect on the mean, and the first one's departures."""
+        expected = _mean_reading(prepared.readings)
+        return draw(self.networks[0].noise, expected, prepared.sheet, seeds, self.amounts)
+
+    def parameters(self, prepared: Prepared, seeds: Sequence[int]) -> list[NoteParameters]:
+        """What each seed does with every note."""
+        draws = self.draws(prepared, seeds)
+        settings = Settings(expression=self.expression, chord_spread=bool(self.about.get("chord_spread", True)))
+        found = []
+        for i, seed in enumerate(seeds):
+            found.append(assemble(prepared.score, prepared.features, prepared.markings, draws.only(i), settings, seed))
+        return found
+
+
+def _networks(path: Path, tensors: dict[str, torch.Tensor], about: dict[str, Any]) -> tuple[PerformerNetwork, ...]:
+    """The networks of a file: their number and sizes stand in the JSON."""
+    configs = about.get("networks")
+    if not isinstance(configs, list) or not configs:
+        raise WeightsError(path, "names no networks")
+    found = []
+    for i, values in enumerate(configs):
+        config = PerformerConfig.from_dict(values)
+        if (config.note_columns, config.onset_columns) != (tuple(NOTE_COLUMNS), tuple(ONSET_COLUMNS)):
+            raise WeightsError(path, "was trained on other features than this version has; train it anew")
+        network = PerformerNetwork(config)
+        own = {k.removeprefix(f"{i}."): v.float() for k, v in tensors.items() if k.startswith(f"{i}.")}
+        fit_weights(path, network, own)
+        found.append(network.eval())
+    return tuple(found)
+
+
+def _mean_reading(readings: Sequence[Reading]) -> Reading:
+    """What networks expect on the mean; the states are the first one's, which its departures need."""
+    first = readings[0]
+    if len(readings) == 1:
+        return first
+    return Reading(
+        tempo=torch.stack([r.tempo for r in readings]).mean(0),
+        shapes=torch.stack([r.shapes for r in readings]).mean(0),
+        note_noise=first.note_noise,
+        onset=first.onset,
+        bar=first.bar,
+    )

@@ -1,0 +1,123 @@
+"""task=train_performer: trains the performer's network on one set of performances and writes its weights."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.loggers import Logger
+
+from performer.corpus import digest_of, load_examples, require
+from performer.data import CropConfig, PerformanceData, chances_of, sheets_of
+from performer.examples import Example
+from performer.feature_columns import NOTE_TABLE, ONSET_TABLE
+from performer.features import GROUPS, NOTE_COLUMNS, ONSET_COLUMNS, columns_of
+from performer.module import PerformerModule
+from performer.network_config import PerformerConfig
+from performer.sampling import KIND
+from training.run import RunConfig, fit
+from training.weights import save_weights
+
+MONITOR = "valid/unlike"
+
+
+def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, Any]:
+    """Trains, resuming where a checkpoint stands, and writes `out`/performer.safetensors.
+
+    Args:
+        cfg: plain values: `data` (`name` of a prepared set of performances, its `licence`), `cache_dir`, `out`, `seed`,
+            `trainer` (Lightning's arguments) and `task`: `run` (`RunConfig`), `network` (sizes of `PerformerConfig`),
+            `optimiser`, `crops` (`CropConfig`), `resume`.
+        logger: Lightning's; False for none.
+
+    Returns:
+        Figures: parameters, performances, best correlations, where the weights are.
+
+    Raises:
+        RequestError: the set is not prepared, or has nothing to train or to validate with.
+    """
+    out, task, data = Path(cfg["out"]), cfg["task"], cfg["data"]
+    started = time.perf_counter()
+    train_set, dropped = load_examples(data["name"], "train", cache_dir=Path(cfg["cache_dir"]))
+    valid_set, also = load_examples(data["name"], "valid", cache_dir=Path(cfg["cache_dir"]))
+    require(train_set, data["name"], "train")
+    require(valid_set, data["name"], "valid")
+    module, found = _fit(train_set, valid_set, cfg, logger)
+    weights = out / "performer.safetensors"
+    about = {
+        "kind": KIND,
+        "networks": [module.network.config.to_dict()],
+        "amounts": {},
+        "chord_spread": _has_chord_spread(train_set),
+        "trained_on": {"data": data["name"], "performances": len(train_set), "digest": digest_of(train_set)},
+        "licence": data.get("licence") or "",
+        "seed": int(cfg["seed"]),
+        "figures": found,
+    }
+    if module.global_rank == 0:
+        tensors = {f"0.{key}": value.half() for key, value in module.network.state_dict().items()}
+        save_weights(weights, tensors, about)
+    seconds = round(time.perf_counter() - started, 1)
+    left_out = [f"{name}: {reason}" for name, reason in (*dropped, *also)]
+    return {**found, "dropped": left_out, "seconds": seconds, "weights": str(weights), "task": task["name"]}
+
+
+def _has_chord_spread(examples: tuple[Example, ...]) -> bool:
+    """Whether notes of a chord are ever apart in a set."""
+    return any(bool((e.targets.levels[6] == e.targets.levels[6]).item()) for e in examples)
+
+
+def _fit(
+    train_set: tuple[Example, ...], valid_set: tuple[Example, ...], cfg: dict[str, Any], logger: Logger | bool
+) -> tuple[PerformerModule, dict[str, Any]]:
+    """The best module, and its figures."""
+    task, seed = cfg["task"], int(cfg["seed"])
+    run, crops = _run_config(task["run"], cfg["trainer"]), CropConfig(**task["crops"])
+    styles = tuple(sorted({e.style for e in train_set}))
+    torch.manual_seed(seed)
+    network = PerformerConfig.of(NOTE_COLUMNS, ONSET_COLUMNS, styles, **task["network"]).to_dict()
+    module = PerformerModule(network, {**task["optimiser"], "total": run.max_steps})
+    data = PerformanceData(
+        sheets_of(train_set, styles),
+        sheets_of(valid_set, styles),
+        chances_of(train_set, crops.balance),
+        crops,
+        groups={name: (columns_of(NOTE_TABLE, name), columns_of(ONSET_TABLE, name)) for name in GROUPS},
+        seed=seed,
+        epoch_steps=run.epoch_steps,
+    )
+    best, figures = fit(
+        module,
+        data,
+        out=Path(cfg["out"]),
+        config=run,
+        frames_per_batch=crops.batch * crops.onsets,
+        logger=logger,
+        resume=bool(task.get("resume", True)),
+        monitor=MONITOR,
+    )
+    checkpoint = torch.load(best, map_location="cpu", weights_only=True)
+    module.load_state_dict(checkpoint["state_dict"])
+    scores = [
+        float(state["best_model_score"])
+        for state in checkpoint.get("callbacks", {}).values()
+        if isinstance(state, dict) and state.get("best_model_score") is not None
+    ]
+    return module, {
+        "parameters": sum(p.numel() for p in module.parameters()),
+        "train_performances": len(train_set),
+        "valid_performances": len(valid_set),
+        "steps": int(checkpoint["global_step"]),
+        "valid_unlike": round(min(scores), 4) if scores else None,
+        "last": {k: round(v, 4) for k, v in figures.items() if k.startswith("valid/")},
+    }
+
+
+def _run_config(values: dict[str, Any], trainer: dict[str, Any]) -> RunConfig:
+    """The run with the trainer's arguments; a trainer may shorten it (the smoke test does)."""
+    trainer = dict(trainer)
+    steps = int(trainer.pop("max_steps", values["max_steps"]))
+    epoch = min(int(values["epoch_steps"]), steps)
+    return RunConfig(**{**values, "max_steps": steps, "epoch_steps": epoch}, trainer=trainer)
