@@ -102,6 +102,34 @@ def _run_lengths(values, places, hashes, lengths):  # pragma: no cover
         lengths[index] = longest
 
 
+@no_type_check
+@njit(cache=True)
+def _has_run(values, places, steps, hashes, length):  # pragma: no cover
+    """For `RunIndex.has_run`: every run of so many hashes holds its rarest one, so places of that are looked round."""
+    size = len(hashes)
+    begins = np.searchsorted(values, hashes)
+    ends = np.searchsorted(values, hashes, "right")
+    looked = -1
+    for first in range(size - length + 1):
+        rarest = first
+        for index in range(first + 1, first + length):
+            if ends[index] - begins[index] < ends[rarest] - begins[rarest]:
+                rarest = index
+        if rarest == looked:
+            continue
+        looked = rarest
+        for entry in range(begins[rarest], ends[rarest]):
+            place = places[entry]
+            low, high = 1, 1  # how far what is the same reaches down and up
+            while low <= min(rarest, place) and steps[place - low] == hashes[rarest - low]:
+                low += 1
+            while rarest + high < size and place + high < len(steps) and steps[place + high] == hashes[rarest + high]:
+                high += 1
+            if low + high - 1 >= length:
+                return True
+    return False
+
+
 @dataclass(frozen=True, eq=False)
 class RunIndex:
     """Hashed steps of many pieces, one piece after another with a 0 behind each.
@@ -130,6 +158,13 @@ class RunIndex:
         lengths = np.zeros(len(hashes), dtype=np.int64)
         _run_lengths(*self._order, hashes, lengths)
         return lengths
+
+    def has_run(self, hashes: UInt32[np.ndarray, " n"], length: int) -> bool:
+        """Whether `length` (1 or more) of a piece's steps in a row stand in one indexed piece.
+
+        As `run_lengths(hashes).max() >= length`, but quicker.
+        """
+        return bool(_has_run(*self._order, self.steps, hashes, length))
 
     def longest_run(self, score: Score) -> int:
         """Longest run of successive sonorities of the score that stands in one indexed piece; 0: not even two.

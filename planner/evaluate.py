@@ -235,8 +235,9 @@ def plan_figures(
 
 
 def theme_measure(plans: Sequence[MarkedPlan]) -> Callable[[Sequence[Plan]], dict[str, float]]:
-    """Measures themes by `planner.theme_draw`: likeness within a plan, runs of notes shared with training themes."""
-    from planner.theme_draw import shared_run, theme_index, theme_similarity
+    """Measures themes as they are drawn: likeness within a plan, runs of notes shared with training themes."""
+    from planner.theme_draw import shared_run, theme_index
+    from planner.theme_likeness import theme_similarity
 
     index = theme_index(training_themes(plans))
     return lambda chosen: theme_figures(chosen, theme_similarity, lambda theme: shared_run(theme, index))

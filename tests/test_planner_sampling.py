@@ -21,7 +21,7 @@ from music.plan_json import plan_to_json
 from music.time import Meter
 from planner.interface import PlanRequest
 from planner.sampling import SHIPPED, LearnedPlanner
-from planner.theme_draw import ALIKE, theme_similarity
+from planner.theme_likeness import ALIKE, theme_similarity
 from tests.contract_planner import PlannerContract, closes, moved_chords, tune
 from training.weight_files import write_file
 

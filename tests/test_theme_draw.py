@@ -25,17 +25,8 @@ from planner.theme_ahead import (
     theme_bars,
     uniform_tables,
 )
-from planner.theme_draw import (
-    ALIKE,
-    contour,
-    contrasts,
-    draw_theme,
-    has_shape,
-    shared_run,
-    theme_index,
-    theme_similarity,
-    unlike,
-)
+from planner.theme_draw import draw_theme, shared_run, theme_index
+from planner.theme_likeness import ALIKE, contour, contrasts, has_shape, theme_similarity, unlike
 from planner.theme_scene import MAX_UPBEAT, TO_END, UNIT_DIV, ThemeScene, meter_class, scene_of
 from planner.theme_stream import FIELDS, MIDDLE, ThemeWalker, encode, tonic_pitch, values_of
 from planner.themes import RANGES
@@ -356,6 +347,20 @@ def test_shared_runs_and_their_index(tmp_path: Path) -> None:
     assert shared_run(uneven, index) == 2
     index.write(tmp_path / "index.npz")
     assert shared_run(a, RunIndex.read(tmp_path / "index.npz")) == 7
+
+
+def test_whether_a_run_stands_in_an_index_is_told_as_by_its_length() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(40):
+        known, own = (rng.integers(1, 4, size, dtype=np.uint32) for size in (60, 20))
+        known[rng.integers(0, 60, 4)] = 0  # between themes
+        index = RunIndex(np.append(known, np.uint32(0)))
+        longest = int(index.run_lengths(own).max())
+        assert [index.has_run(own, length) for length in range(1, 21)] == [length <= longest for length in range(1, 21)]
+    index, some = RunIndex(np.array([1, 2, 0], dtype=np.uint32)), np.array([1, 2], dtype=np.uint32)
+    assert index.has_run(some, 2)
+    assert not index.has_run(some[:0], 1)
+    assert not RunIndex(np.zeros(1, dtype=np.uint32)).has_run(some, 1)
 
 
 def drawn_plan(number: int, pick: Callable[[ThemeWalker, ThemeLimits, np.random.Generator], list[int]], **more: object):
