@@ -1,0 +1,119 @@
+"""Pieces as pianists play them, for measuring: one score, and the columns of every performance of just that score.
+
+A composition may have several scores (editions, with and without repeats). Performances are compared where their scores
+have the same notes at the same places; ids may differ, since notes are joined by onset, pitch and order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool
+
+from evaluation.performances import Layout, Played, layout, played
+from music.paired import PairedPerformance
+from music.performance import Performance
+from music.score import Score
+from performer.codec import encode
+
+
+@runtime_checkable
+class Origin(Protocol):
+    """What is asked of a corpus entry: `music.performance_corpus.PerformanceEntry` has it."""
+
+    @property
+    def composition(self) -> str:
+        """The piece or movement, whatever its edition."""
+        ...
+
+    @property
+    def composer(self) -> str:
+        """Who wrote it."""
+        ...
+
+    @property
+    def pianist(self) -> str:
+        """Who plays."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """A score and its pianists.
+
+    Args:
+        composition, composer: what it is.
+        edition: which of the composition's scores, from 0.
+        score: the notes.
+        layout: the same as the measures ask for them.
+        pianists: names, one a performance.
+        played: their performances.
+        seconds: how long each takes from the first onset to the last.
+    """
+
+    composition: str
+    composer: str
+    edition: int
+    score: Score
+    layout: Layout
+    pianists: tuple[str, ...]
+    played: tuple[Played, ...]
+    seconds: tuple[float, ...]
+
+
+def columns(score: Score, performance: Performance, where: Layout) -> Played:
+    """The columns of a performance of a score, by the performer's codec.
+
+    Raises:
+        ScoreError: the performance plays a note that the score lacks, or nothing.
+    """
+    found = encode(score, performance)
+    return played(where, found.known, found.beat_period, found.timing, found.articulation_log, found.velocity)
+
+
+def pieces_of(pairs: Iterable[tuple[Origin, PairedPerformance]]) -> list[Piece]:
+    """Pieces in order of composition and edition; performances in the order in which they come."""
+    pieces: dict[tuple[str, tuple[tuple[int, int], ...]], Piece] = {}
+    editions: dict[str, int] = {}
+    for origin, pair in pairs:
+        places = tuple(sorted((n.onset_div, n.pitch) for n in pair.score.notes))
+        key = (origin.composition, places)
+        if key not in pieces:
+            edition = editions.get(origin.composition, 0)
+            editions[origin.composition] = edition + 1
+            empty = Piece(origin.composition, origin.composer, edition, pair.score, layout(pair.score), (), (), ())
+            pieces[key] = empty
+        piece = pieces[key]
+        # The order of notes is the same in all of the scores; the lengths that each is held to are its own.
+        where = piece.layout if pair.score is piece.score else replace(piece.layout, grace=_grace(pair.score))
+        onsets = [n.onset_sec for n in pair.performance.notes]
+        pieces[key] = replace(
+            piece,
+            pianists=(*piece.pianists, origin.pianist),
+            played=(*piece.played, columns(pair.score, pair.performance, where)),
+            seconds=(*piece.seconds, max(onsets) - min(onsets)),
+        )
+    return sorted(pieces.values(), key=lambda p: (p.composition, p.edition))
+
+
+def chosen(pieces: list[Piece], wanted: int | list[str] | None) -> list[Piece]:
+    """Those of some compositions.
+
+    Args:
+        pieces: all.
+        wanted: names of compositions; or how many, which are spread over the list; None for all.
+    """
+    names = sorted({p.composition for p in pieces})
+    if isinstance(wanted, int) and wanted < len(names):
+        names = [names[i * len(names) // wanted] for i in range(wanted)]
+    elif isinstance(wanted, list):
+        names = wanted
+    return [p for p in pieces if p.composition in names]
+
+
+def _grace(score: Score) -> Bool[np.ndarray, " notes"]:
+    notes = sorted(score.notes, key=lambda n: (n.onset_div, n.pitch, n.id))
+    return np.array([n.duration_div == 0 for n in notes], dtype=bool)
