@@ -31,6 +31,7 @@ from composer.conditions import (
     plan_context,
 )
 from composer.given import Given
+from composer.links import LinkCells, link_cells, set_link, without_link
 from composer.roll import LOWEST_PITCH, PITCHES, step_div
 from composer.transfer import chord_classes, moved_class, nearest, same_harmony, take
 from composer.upbeat import with_upbeat_chord
@@ -199,6 +200,7 @@ class Teller:
             self._tell_idea(span, drawn)
         if span.phrase == len(section.phrases) - 1 and span.section + 1 < len(plan.sections):
             self._announce(span.section + 1, drawn)
+            self._tell_link(span.section)
         self._keep_given()
 
     def _keep_given(self) -> None:
@@ -222,6 +224,24 @@ class Teller:
         play, struck = take(*drawn.passage(there - length, there), keys, chords, self.range)
         self._fix_line(here - length, play, struck, top=True)
 
+    def _tell_link(self, index: int) -> None:
+        """The link to the next section is set as the highest line, unless something is given there."""
+        notes = self._link(index)
+        if notes and not (self._given[notes[0].first : notes[-1].last] != FREE).any():
+            set_link(self.told.fixed, notes)
+
+    def _link(self, index: int) -> list[LinkCells]:
+        return link_cells(self.plan, index, self.grid, self.range)
+
+    def _model(self, drawn: Drawn, index: int, source: int) -> Drawn:
+        """What was written, save the link of the section that another returns to: from there it led elsewhere."""
+        cells, own = self._link(source), self._link(index)
+        if not cells:
+            return drawn
+        until = own[0].first - self._start(index) + self._start(source) if own else self._start(source + 1)
+        play, struck = without_link(drawn.play[1:], drawn.articulate[1:], cells, until)
+        return Drawn(np.vstack([drawn.play[:1], play]), np.vstack([drawn.articulate[:1], struck]))
+
     def _tell_return(self, span: Span, drawn: Drawn) -> None:
         section = self.plan.sections[span.section]
         assert section.source is not None
@@ -233,6 +253,7 @@ class Teller:
         bars = min(section.bars, origin.bars)
         keys = (origin.key, section.key)
         closing = _other_closes(section.phrases, origin.phrases)[:bars]
+        drawn = self._model(drawn, span.section, section.source)
         self._follow(
             drawn, self._start(span.section), self._start(section.source), keys, variation, closing,
             themed=theme.bars if theme and self.fix_themes else 0,

@@ -2,7 +2,8 @@
 
 Clock: everything counts in divisions (`music.time`). Bars are counted, not timed: a plan has one meter. Onsets of a
 section's chords count from the downbeat of the section's first bar, those of a theme from the downbeat of the theme's
-first bar; an upbeat is negative. All types are frozen and check themselves when made (`PlanError`).
+first bar; an upbeat is negative, and so are all onsets of a link, which count from the next section's first downbeat.
+All types are frozen and check themselves when made (`PlanError`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 
 from music.errors import PlanError
 from music.harmony import QUALITIES, chord_pcs
@@ -32,7 +34,8 @@ def _require(condition: bool, message: str) -> None:
 
 @dataclass(frozen=True)
 class PlanNote:
-    """A note of a theme: onset and duration in divisions from the theme's first downbeat, MIDI pitch."""
+    """A note of a theme or link: onset and duration in divisions from the theme's (a link: the next section's) first
+    downbeat, MIDI pitch."""
 
     onset_div: int
     duration_div: int
@@ -56,11 +59,15 @@ class Theme:
         _require(bool(re.fullmatch(r"[A-Z]", self.label)), f"theme label {self.label!r} is not a letter A..Z")
         _require(1 <= self.bars <= MAX_BARS, f"theme {self.label} has {self.bars} bars")
         _require(len(self.notes) > 0, f"theme {self.label} has no notes")
-        for left, right in zip(self.notes, self.notes[1:], strict=False):
-            _require(
-                left.onset_div + left.duration_div <= right.onset_div,
-                f"theme {self.label} has notes that overlap at {right.onset_div}",
-            )
+        _check_line(self.notes, f"theme {self.label}")
+
+
+def _check_line(notes: tuple[PlanNote, ...], name: str) -> None:
+    for left, right in pairwise(notes):
+        _require(
+            left.onset_div + left.duration_div <= right.onset_div,
+            f"{name} has notes that overlap at {right.onset_div}",
+        )
 
 
 @dataclass(frozen=True)
@@ -144,6 +151,8 @@ class Section:
         dynamic: one of `DYNAMICS` or None.
         tempo_scale: factor on the plan's tempo.
         textures: how each bar is written, or empty: not asked for.
+        link: notes of the melody that lead from the rest after the section's close into the next section's first
+            downbeat, from which their onsets count (all negative); one at a time, or empty: none.
     """
 
     label: str
@@ -160,6 +169,7 @@ class Section:
     dynamic: str | None = None
     tempo_scale: float = 1.0
     textures: tuple[BarTexture, ...] = ()
+    link: tuple[PlanNote, ...] = ()
 
     def __post_init__(self) -> None:
         name = f"section {self.label}"
@@ -175,6 +185,9 @@ class Section:
         count = len(self.textures)
         _require(count in (0, self.bars), f"{name} has {self.bars} bars but textures for {count}")
         _require(0.25 <= self.tempo_scale <= 4, f"{name} has tempo scale {self.tempo_scale}, not 0.25..4")
+        _check_line(self.link, f"the link of {name}")
+        for note in self.link[-1:]:
+            _require(note.onset_div + note.duration_div <= 0, f"{name} has a link that lasts into the next section")
         onset = 0
         for chord in self.chords:
             _require(chord.onset_div == onset, f"{name}: chords leave a gap or overlap at {chord.onset_div}")
@@ -242,6 +255,19 @@ class Plan:
             length = section.bars * self.meter.bar_div
             end = section.chords[-1].onset_div + section.chords[-1].duration_div
             _require(end == length, f"{name} has chords of {end} divisions for {length}")
+        if section.link:
+            self._check_link(index, section, name)
+
+    def _check_link(self, index: int, section: Section, name: str) -> None:
+        _require(index + 1 < len(self.sections), f"{name} is the last and has a link to a next one")
+        first = -section.link[0].onset_div
+        _require(first <= section.bars * self.meter.bar_div, f"{name} has a link that begins before the section")
+        following = self.theme_of(self.sections[index + 1].theme or "")
+        upbeat = following.notes[0].onset_div if following else 0
+        _require(
+            section.link[-1].onset_div + section.link[-1].duration_div <= min(upbeat, 0),
+            f"{name} has a link that runs into the upbeat of theme {self.sections[index + 1].theme}",
+        )
 
     @cached_property
     def bars(self) -> int:

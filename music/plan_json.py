@@ -71,7 +71,7 @@ def _section_to_json(section: Section) -> dict[str, Any]:
         "textures": [
             {"density": t.density, "register": t.register, "span": t.span, "rhythm": t.rhythm} for t in section.textures
         ],
-    }
+    } | ({"link": [_note_to_json(n) for n in section.link]} if section.link else {})  # few sections have one
 
 
 def _note_to_json(note: PlanNote) -> dict[str, int]:
@@ -180,7 +180,7 @@ def plan_from_json(data: object, where: str = "plan") -> Plan:
 
 def _section_from_json(data: object, where: str) -> Section:
     known = ("label", "bars", "key", "cadence", "theme", "source", "variation", "density", "register", "texture")
-    reader = _Reader(data, where, (*known, "dynamic", "tempo_scale", "phrases", "chords", "textures"))
+    reader = _Reader(data, where, (*known, "dynamic", "tempo_scale", "phrases", "chords", "textures", "link"))
     values: dict[str, Any] = {
         "label": reader.text("label"),
         "bars": reader.integer("bars"),
@@ -188,6 +188,7 @@ def _section_from_json(data: object, where: str) -> Section:
         "phrases": reader.items("phrases", _phrase_from_json),
         "chords": reader.items("chords", _chord_from_json, []),
         "textures": reader.items("textures", _texture_from_json, []),
+        "link": reader.items("link", _note_from_json, []),
         "source": reader.integer("source", None, nullable=True),
         "tempo_scale": reader.number("tempo_scale", 1.0),
     }

@@ -75,6 +75,8 @@ def _sheet_of(plan: Plan) -> Sheet:
     for section, first in zip(plan.sections, plan.first_bars, strict=True):
         for name, _ in lanes:
             drawers[name](sheet, plan, rows, section, first)
+        if section.link:
+            _draw_link(sheet, plan, rows, section, first)
     _draw_themes(sheet, plan)
     return sheet
 
@@ -196,8 +198,27 @@ def _draw_head(sheet: Sheet, plan: Plan) -> None:
             sheet.box(x, 76, x + 16, 88, hue)
             sheet.word(x + 21, 82, name, 8.5)
             x += 38 + text_width(name, 8.5)
+    if any(s.link for s in plan.sections):
+        _draw_arrow(sheet, x + 14, 82)
+        sheet.word(x + 21, 82, "link", 8.5)
+        x += 38 + text_width("link", 8.5)
     if any(s.source is not None for s in plan.sections):
         sheet.word(x, 82, "= 1  returns to bar 1 unchanged,  ≈ 1  varied", 8.5)
+
+
+def _draw_arrow(sheet: Sheet, x: Px, y: Px, length: Px = 14) -> None:
+    """An arrow to the right that ends at x."""
+    sheet.line([(x - length, y), (x, y)], INK, 1.3)
+    sheet.line([(x - 4, y - 3.5), (x, y), (x - 4, y + 3.5)], INK, 1.3)
+
+
+def _draw_link(sheet: Sheet, plan: Plan, rows: _Rows, section: Section, first: int) -> None:
+    """An arrow at the section's end, above its phrases, as long as the link, nine pixels at least."""
+    end = first + section.bars
+    start = end + section.link[0].onset_div / plan.meter.bar_div
+    for piece in rows.pieces(start, end):
+        if piece.last:
+            _draw_arrow(sheet, piece.right - 1, rows.y(piece.row, "phrases") - 1, max(9.0, piece.right - piece.left))
 
 
 def _draw_bars(sheet: Sheet, rows: _Rows, lanes: list[tuple[str, Px]]) -> None:
