@@ -33,6 +33,7 @@ from planner.harmony_ahead import HarmonyLimits, HarmonyTables
 from planner.harmony_stream import HarmonyScene, HarmonyWalker
 from planner.harmony_symbols import chords_of, with_fixed
 from planner.interface import PlanRequest
+from planner.links import with_links
 from planner.network_config import StreamConfig
 from planner.read_wishes import read
 from planner.stepper import Stepper
@@ -113,7 +114,7 @@ class LearnedPlanner:
         given = _given(wishes, plan, asked)
         plan = self._with_chords(plan, asked, given, dice)
         plan = self._with_themes(plan, wishes, asked, given, dice)
-        return _with_wished_textures(with_textures(plan, dice), asked)
+        return with_links(_with_wished_textures(with_textures(plan, dice), asked), asked, dice)
 
     def _draw(self, stream: str, walker: Any, limits: Limits, rng: Any) -> list[int]:
         heat = self.temperature * (_THEME_HEAT if stream == "theme" else 1.0)
