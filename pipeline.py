@@ -31,7 +31,7 @@ from render.console import show_figures, stage
 from render.folder import check_folder, provenance, slug
 
 Settings = dict[str, Any]
-TRAININGS = {"train_planner": "planner.train", "train_composer": "composer.train"}
+TRAININGS = {f"train_{layer}": f"{layer}.train" for layer in ("planner", "composer", "performer")}
 TRAININGS |= {"train_benchmark": "composer.benchmark_train"}
 MEASURES = {"evaluate_composer": "composer.evaluate", "benchmark": "composer.benchmark"}
 MEASURES |= {"evaluate_piece": "evaluation.piece", "evaluate_planner": "planner.evaluate"}
@@ -135,12 +135,13 @@ def prepare(settings: Settings) -> None:
         from music.analysis.corpus_plans import prepare_plans
 
         out = Path(settings["out"]) if settings["out"] else None
-        report = prepare_plans(data["of"], path=path, out=out, **places)
+        reports = iter((prepare_plans(data["of"], path=path, out=out, **places),))
     else:
-        from music.corpus import prepare as prepare_corpus
+        from music.performance_corpus import prepare_all
 
-        report = prepare_corpus(data["name"], path=path, **places)
-    print(report.table(), report.json_line(), sep="\n")
+        reports = prepare_all(data["name"], path=path, **places)
+    for report in reports:
+        print(report.table(), report.json_line(), sep="\n")
 
 
 def train(settings: Settings) -> None:

@@ -40,6 +40,12 @@ PARSERS: dict[str, tuple[str | None, tuple[str, ...]]] = {
     "midi": (None, (*_COMMON, "midi", "midi_clock", "midi_events", "midi_score")),
     "musicxml": ("music21", (*_COMMON, "safe_xml", "musicxml", "musicxml_check", "musicxml_read")),
 }
+_PAIR = ("time", "pitch", "score", "performance", "paired", "voices", "performance_read")
+PARSERS |= {
+    "match": ("partitura", (*_PAIR, "match_files")),
+    "piano_performance": (None, (*_PAIR, "midi_clock", "midi_events", "midi_score", "piano_midi_de")),
+    "aligned_performance": ("music21", (*_PAIR, *PARSERS["midi"][1], *PARSERS["musicxml"][1], "aligned_files")),
+}
 BOWED_PROGRAMS = range(40, 46)  # General MIDI violin to pizzicato strings
 BOWED_NAMES = ("violin", "viola", "violoncello", "cello", "vl", "vla", "vc")
 STEP_NAMES = ("", "C", "D", "E", "F", "G", "A", "B")
@@ -189,11 +195,13 @@ def _why(error: OSError) -> str:
     return f"the cache cannot be written ({error.strerror or error})"
 
 
-def _json_array(value: object) -> np.ndarray:
+def json_array(value: object) -> np.ndarray:
+    """A value as the bytes of its JSON, uint8 [byte]; always the same bytes for the same value."""
     return np.frombuffer(json.dumps(value, separators=(",", ":"), sort_keys=True).encode("ascii"), dtype=np.uint8)
 
 
-def _from_json_array(array: np.ndarray) -> Any:
+def from_json_array(array: np.ndarray) -> Any:
+    """Inverse of `json_array`. Raises ValueError."""
     return json.loads(array.tobytes().decode("ascii"))
 
 
@@ -216,7 +224,7 @@ def score_to_arrays(score: Score) -> Arrays:
     return {
         "notes": np.array(notes, dtype=np.int64).reshape(-1, 7),
         "bars": np.array(bars, dtype=np.int64).reshape(-1, 3),
-        "text": _json_array(text),
+        "text": json_array(text),
     }
 
 
@@ -231,7 +239,7 @@ def score_from_arrays(arrays: Arrays) -> Score:
     Raises:
         KeyError, ValueError, TypeError, IndexError, ScoreError: arrays that are not a score's.
     """
-    text = _from_json_array(arrays["text"])
+    text = from_json_array(arrays["text"])
     rows = zip(text["ids"], arrays["notes"].tolist(), strict=True)
     return Score(
         parts=tuple(Part(*p) for p in text["parts"]),
@@ -246,7 +254,8 @@ def score_from_arrays(arrays: Arrays) -> Score:
     )
 
 
-def _checksum(arrays: Arrays) -> str:
+def checksum_of(arrays: Arrays) -> str:
+    """Hex sha256 of arrays with their names, types and shapes."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
@@ -288,10 +297,10 @@ class ScoreCache:
             reason=reason,
         )
         head = {"version": self.version(reading), **entry.as_json()}
-        arrays: Arrays = {"head": _json_array(head)}
+        arrays: Arrays = {"head": json_array(head)}
         for i, score in enumerate(scores):
             arrays |= {f"{name}_{i}": array for name, array in score_to_arrays(score).items()}
-        arrays["checksum"] = np.frombuffer(_checksum(arrays).encode("ascii"), dtype=np.uint8)
+        arrays["checksum"] = np.frombuffer(checksum_of(arrays).encode("ascii"), dtype=np.uint8)
         stream = io.BytesIO()
         np.savez_compressed(stream, allow_pickle=False, **arrays)
         write_atomically(self.path(source_sha256, reading), stream.getvalue())
@@ -302,8 +311,8 @@ class ScoreCache:
             with np.load(self.path(source_sha256, reading), allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
             checksum = arrays.pop("checksum").tobytes().decode("ascii")
-            head = _from_json_array(arrays["head"])
-            if checksum != _checksum(arrays) or head["version"] != self.version(reading):
+            head = from_json_array(arrays["head"])
+            if checksum != checksum_of(arrays) or head["version"] != self.version(reading):
                 return None
             return CacheEntry.from_json(head), arrays
         except FileNotFoundError:

@@ -25,7 +25,7 @@ from music.errors import RequestError
 from music.score import Score
 from music.splits import SPLITS, splits_sha256
 
-__all__ = ["DATA_NAMES", "Manifest", "PieceEntry", "PrepareReport", "load_pieces", "prepare"]
+__all__ = ["DATA_NAMES", "Manifest", "PieceEntry", "PrepareReport", "load_pieces", "parse_missing", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -219,10 +219,14 @@ def _entries(data: str, source: SourceFile, sha: str, found: CacheEntry) -> list
     ]
 
 
-def _parsed(
+def parse_missing(
     tasks: list[Task], cache: ScoreCache, *, label: str, workers: int | None, progress: bool, timeout: float
 ) -> tuple[dict[Task, CacheEntry], int]:
-    """The entry of every task, and how many were not in the cache yet."""
+    """The entry of every task, and how many were not in the cache yet; these are parsed, and progress is shown.
+
+    Raises:
+        CacheError: the cache cannot be read or written.
+    """
 
     def look_up(wanted: list[Task]) -> dict[Task, CacheEntry]:
         entries = {task: cache.peek(task.sha256, task.reading) for task in wanted}
@@ -273,7 +277,7 @@ def prepare(
     wanted, dropped = _hash_files(sources)
     cache = ScoreCache(cache_dir / "scores")
     tasks = list(dict.fromkeys(Task(s.path, sha, s.reading) for s, sha in wanted))
-    found, parsed = _parsed(
+    found, parsed = parse_missing(
         tasks, cache, label=f"parsing {data}", workers=workers, progress=progress, timeout=timeout_sec
     )
     entries: list[PieceEntry] = []

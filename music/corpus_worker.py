@@ -17,6 +17,8 @@ from pathlib import Path
 from music.cache import CacheEntry, ScoreCache
 from music.corpus_read import read_pieces
 from music.errors import CacheError
+from music.performance_cache import PerformanceCache
+from music.performance_read import PAIR_READINGS, read_pair
 
 
 def parse_into_cache(cache: ScoreCache, path: Path, sha256: str, reading: str) -> CacheEntry:
@@ -25,6 +27,14 @@ def parse_into_cache(cache: ScoreCache, path: Path, sha256: str, reading: str) -
         warnings.simplefilter("ignore")  # the readers' libraries warn on many real files; the reports say what counts
         scores, reason = read_pieces(path, reading)
     return cache.put(sha256, reading, scores, reason)
+
+
+def pair_into_cache(cache: PerformanceCache, path: Path, sha256: str, reading: str) -> CacheEntry:
+    """Reads one score with its performance and writes its cache entry, kept or dropped. Raises CacheError."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pair, reason = read_pair(path, reading)
+    return cache.put_pair(sha256, reading, pair, reason)
 
 
 def limit_processor_time(seconds: float) -> None:
@@ -43,10 +53,13 @@ def limit_processor_time(seconds: float) -> None:
 def answer(line: str) -> dict[str, object]:
     """The answer to one task: the entry as JSON, or `cache_error` with path and reason."""
     task = json.loads(line)
-    cache = ScoreCache(Path(task["folder"]), task["version"])
+    folder, path, sha256, reading = Path(task["folder"]), Path(task["path"]), task["sha256"], task["reading"]
     limit_processor_time(task["cpu_sec"])
     try:
-        entry = parse_into_cache(cache, Path(task["path"]), task["sha256"], task["reading"])
+        if reading in PAIR_READINGS:
+            entry = pair_into_cache(PerformanceCache(folder, task["version"]), path, sha256, reading)
+        else:
+            entry = parse_into_cache(ScoreCache(folder, task["version"]), path, sha256, reading)
     except CacheError as error:
         return {"cache_error": [error.path, error.reason]}
     return entry.as_json()
