@@ -16,6 +16,7 @@ from jaxtyping import Float
 from music.pitch import Key
 from music.plan import DYNAMICS, Plan
 from music.score import Direction, Score
+from performer.marking_words import dynamic_signs, plain_level
 from performer.rule_form import Span
 from performer.rule_noise import pink
 from performer.rule_score import NoteArrays
@@ -64,7 +65,7 @@ def velocities(
     shade += _charges(notes, plan)
     groups = np.unique(notes.onset, return_inverse=True)[1]
     shade += ONSET_NOISE * pink(int(groups.max()) + 1, rng)[groups] + NOTE_NOISE * rng.standard_normal(len(groups))
-    written = written_levels(score, notes, plan) + _accents(score, notes)
+    written = written_levels(score, notes, plan) + accents_of(score, notes)
     return (written + expression * shade).clip(LOWEST, HIGHEST)
 
 
@@ -110,7 +111,7 @@ def _charges(notes: NoteArrays, plan: Plan | None) -> Float[np.ndarray, " notes"
 
 def written_levels(score: Score, notes: NoteArrays, plan: Plan | None) -> Float[np.ndarray, " notes"]:
     """The level that marks and hairpins ask for at each note; a part without any takes those of all parts."""
-    signs = [d for d in score.directions if d.kind in ("dynamic", "crescendo", "diminuendo")]
+    signs = dynamic_signs(score)
     levels = np.full(len(notes.onset), DEFAULT_LEVEL)
     with_own = {d.part for d in signs}
     for part in np.unique(notes.part).tolist():
@@ -123,7 +124,11 @@ def written_levels(score: Score, notes: NoteArrays, plan: Plan | None) -> Float[
 
 def level_curve(signs: Sequence[Direction], plan: Plan | None) -> Float[np.ndarray, "points 2"]:
     """Corners (division, level) of the written loudness; the plan's dynamics hold where the score writes none."""
-    marks = [(d.onset_div, LEVELS[_plain(d.text)]) for d in signs if d.kind == "dynamic" and _plain(d.text) in LEVELS]
+    marks = [
+        (d.onset_div, LEVELS[plain_level(d.text)])
+        for d in signs
+        if d.kind == "dynamic" and plain_level(d.text) in LEVELS
+    ]
     if plan is not None and not marks:
         marks = [
             (plan.bar_onset_div(bar) if bar else 0, LEVELS[section.dynamic])
@@ -153,14 +158,8 @@ def _hairpin(sign: Direction, start: float, level: float, marks: list[tuple[int,
     return [(start, level), (max(end - 1.0, start), goal)]
 
 
-def _plain(text: str) -> str:
-    """Marks that name a level in more letters or fewer: "fp" starts again at p, "pppp" is ppp."""
-    text = text.strip().lower()
-    known = {"fp": "p", "pf": "f", "sfp": "p", "pppp": "ppp", "ppppp": "ppp", "ffff": "fff", "fffff": "fff"}
-    return known.get(text, text)
-
-
-def _accents(score: Score, notes: NoteArrays) -> Float[np.ndarray, " notes"]:
+def accents_of(score: Score, notes: NoteArrays) -> Float[np.ndarray, " notes"]:
+    """What accents and sforzati add to the notes that they stand on."""
     accents = np.zeros(len(notes.onset))
     for sign in score.directions:
         text = sign.text.strip().lower()

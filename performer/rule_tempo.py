@@ -7,7 +7,6 @@ after Friberg & Sundberg, "Does music performance allude to locomotion?" (1999),
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,12 +14,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from music.plan import Plan
-from music.score import Direction, Score
+from music.score import Score
 from music.time import DIVS_PER_QUARTER
+from performer.marking_words import tempo_bends, tempo_steps
 from performer.rule_form import Span
 from performer.rule_score import NoteArrays
 
-DEFAULT_QPM = 100.0
 RITARD_Q = 3.0  # curvature that listeners preferred
 RITARD_W = 0.5  # tempo at the last note, of the piece's tempo
 PHRASE_ARCH = (0.04, 0.11)  # how much slower a phrase starts and ends than its middle
@@ -30,18 +29,6 @@ FERMATA = 0.65  # of the written length is added
 FERMATA_MOST_SEC = 2.5
 PHRASE_BREATH = (0.08, 0.06)  # of a beat, and the most in seconds
 SECTION_BREATH = (0.4, 0.35)
-WORD_CHANGE = 0.3  # how much a written rit. or accel. changes the tempo
-# Beats a minute that the common words ask for where no number stands.
-TEMPO_WORDS = {
-    "prestissimo": 184, "presto": 168, "vivace": 152, "allegretto": 108, "allegro": 132, "moderato": 104,
-    "andantino": 84, "andante": 76, "adagietto": 68, "adagio": 62, "larghetto": 62, "largo": 50, "lento": 54,
-    "grave": 44,
-}  # fmt: skip
-_SLOWER = re.compile(
-    r"\b(rit\.|rit\b|ritard|ritenuto|riten|rall|allarg|calando|morendo|slentando|smorz)", re.IGNORECASE
-)
-_FASTER = re.compile(r"\b(accel|string|affrett|incalz)", re.IGNORECASE)
-_RESET = re.compile(r"\b(a tempo|tempo primo|tempo i\b|in tempo|l'istesso)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -81,7 +68,7 @@ def time_map(
     expression: float,
 ) -> TimeMap:
     """The map for a score: tempo marks always hold, everything else scales with `expression`."""
-    places = _places(score, notes)
+    places = map_places(score, notes)
     middle = (places[1:] + places[:-1]) / 2
     base = 60.0 / (base_tempo(score, plan, middle) * DIVS_PER_QUARTER)
     arch = np.zeros(len(middle))
@@ -91,15 +78,16 @@ def time_map(
     lengths = np.diff(places) * base
     arch -= float(np.average(arch, weights=lengths))
     slowness = np.exp(expression * arch)
-    slowness *= _words(score, middle) ** expression
+    slowness *= word_slowness(score, middle) ** expression
     slowness *= _final_ritard(score, notes, middle, expression)
-    seconds = lengths * slowness * _fermatas(score, notes, places, lengths, expression)
+    seconds = lengths * slowness * fermata_factors(score, notes, places, lengths, expression)
     breaths = _breaths(score, places, base, phrases, sections) * expression
     ends = np.concatenate([[0.0], np.cumsum(seconds)]) + np.concatenate([[0.0], np.cumsum(breaths)[:-1]])
     return TimeMap(places, ends, ends + breaths)
 
 
-def _places(score: Score, notes: NoteArrays) -> Int[np.ndarray, " places"]:
+def map_places(score: Score, notes: NoteArrays) -> Int[np.ndarray, " places"]:
+    """Divisions at which anything starts, ends or changes, and eighths of each bar."""
     bars = np.array([(b.onset_div, b.duration_div) for b in score.bars], dtype=np.int64)
     grid = (bars[:, :1] + bars[:, 1:] * np.arange(8) // 8).ravel()
     signs = [d.onset_div for d in score.directions] + [d.onset_div + d.duration_div for d in score.directions]
@@ -114,26 +102,15 @@ def base_tempo(score: Score, plan: Plan | None, at: Float[np.ndarray, " n"]) -> 
 
     Without any of them it is 100. The plan's tempo scales count unless the score itself changes tempo.
     """
-    if score.tempos:
-        onsets = np.array([t.onset_div for t in score.tempos])
-        qpm = np.array([t.qpm for t in score.tempos])
-        tempo = qpm[np.searchsorted(onsets, at, side="right").clip(1) - 1].astype(float)
-    else:
-        tempo = np.full(len(at), plan.tempo_qpm if plan is not None else _tempo_of_words(score))
+    steps, _ = tempo_steps(score, plan)
+    onsets = np.array([onset for onset, _ in steps])
+    qpm = np.array([qpm for _, qpm in steps])
+    tempo = qpm[np.searchsorted(onsets, at, side="right").clip(1) - 1].astype(float)
     if plan is not None and len(score.tempos) <= 1:
         starts = np.array([plan.bar_onset_div(bar) for bar in plan.first_bars])
         scales = np.array([s.tempo_scale for s in plan.sections])
         tempo = tempo * scales[np.searchsorted(starts, at, side="right").clip(1) - 1]
     return tempo
-
-
-def _tempo_of_words(score: Score) -> float:
-    for direction in score.directions:
-        if direction.kind in ("tempo", "text") and direction.onset_div == score.bars[0].onset_div:
-            for word, beats in TEMPO_WORDS.items():
-                if re.search(rf"\b{word}\b", direction.text, re.IGNORECASE):
-                    return beats * score.meters[0].meter.beat_div / DIVS_PER_QUARTER
-    return DEFAULT_QPM
 
 
 def arch_position(x: Float[np.ndarray, " n"], turn: float) -> Float[np.ndarray, " n"]:
@@ -159,26 +136,13 @@ def _add_arches(
         arch[low:high] += amount * position**2 * min(1.0, seconds / 4)
 
 
-def _words(score: Score, middle: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Slowness that written rit. and accel. ask for: growing until the next tempo sign or for two bars."""
+def word_slowness(score: Score, middle: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Slowness that written rit. and accel. ask for at each place: 1 where nothing does."""
     slowness = np.ones(len(middle))
-    words = [d for d in score.directions if d.kind in ("tempo", "text")]
-    stops = sorted({d.onset_div for d in words if d.kind == "tempo" or _RESET.search(d.text)})
-    stops += [t.onset_div for t in score.tempos] + [s.onset_div for s in score.sections] + [score.end_div]
-    for word in words:
-        change = WORD_CHANGE if _SLOWER.search(word.text) else -WORD_CHANGE * 0.6 if _FASTER.search(word.text) else 0.0
-        if change:
-            start, end = word.onset_div, _end_of_word(word, score, stops)
-            low, high = np.searchsorted(middle, [start, end])
-            slowness[low:high] *= 1 + change * (middle[low:high] - start) / max(end - start, 1)
+    for bend in tempo_bends(score):
+        low, high = np.searchsorted(middle, [bend.start, bend.end])
+        slowness[low:high] *= 1 + bend.change * (middle[low:high] - bend.start) / max(bend.end - bend.start, 1)
     return slowness
-
-
-def _end_of_word(word: Direction, score: Score, stops: list[int]) -> int:
-    if word.duration_div:
-        return word.onset_div + word.duration_div
-    reach = word.onset_div + 2 * score.meter_at(word.onset_div).bar_div
-    return min([s for s in stops if s > word.onset_div] + [reach])
 
 
 def _final_ritard(
@@ -199,7 +163,7 @@ def _final_ritard(
     return slowness
 
 
-def _fermatas(
+def fermata_factors(
     score: Score,
     notes: NoteArrays,
     places: Int[np.ndarray, " places"],

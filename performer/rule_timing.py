@@ -110,7 +110,7 @@ def ends(
     length = nominal - times.start(notes.onset)
     under = ACCOMPANIMENT * ~notes.melody if len(np.unique(notes.part)) < 3 else 0.0
     ratio = 1 - expression * (DETACHED + under + SHORT_CONTRAST * (1 - length / 0.4).clip(0, 1))
-    slurred, closing = _slurs(score, notes)
+    slurred, closing = slurs(score, notes)
     ratio[slurred] = 1.0
     for span in phrases:
         inside = notes.within(span.start, span.end)
@@ -119,7 +119,8 @@ def ends(
     ratio[_repeated(notes)] -= REPEATED * expression
     ratio[closing] -= 0.1 * expression
     ratio = ratio.clip(0.4, 1.0)
-    _signs(score, notes, ratio)
+    asked = sign_ratios(score, notes)
+    ratio = np.where(np.isnan(asked), ratio, asked)
     end = nominal - length * (1 - ratio) + np.where(slurred & ~closing, SLUR_OVERLAP_SEC * expression, 0.0)
     end[notes.grace] = onset[notes.grace] + GRACE_SEC
     _yield_to_graces(notes, onset, end)
@@ -127,7 +128,7 @@ def ends(
     return np.maximum(end, onset + np.maximum(length / 3, SHORTEST_SEC))
 
 
-def _slurs(score: Score, notes: NoteArrays) -> tuple[np.ndarray, np.ndarray]:
+def slurs(score: Score, notes: NoteArrays) -> tuple[np.ndarray, np.ndarray]:
     """Which notes lie under a slur, and which of them are its last."""
     under, last = np.zeros(len(notes.onset), dtype=bool), np.zeros(len(notes.onset), dtype=bool)
     for sign in score.directions:
@@ -148,7 +149,9 @@ def _repeated(notes: NoteArrays) -> Int[np.ndarray, " found"]:
     return np.array([i for i, pair in enumerate(pairs) if pair in starts], dtype=np.int64)
 
 
-def _signs(score: Score, notes: NoteArrays, ratio: Float[np.ndarray, " notes"]) -> None:
+def sign_ratios(score: Score, notes: NoteArrays) -> Float[np.ndarray, " notes"]:
+    """Sounding part of the written length that staccato, tenuto and their like ask for; NaN where none stands."""
+    ratio = np.full(len(notes.onset), np.nan)
     for sign in score.directions:
         if sign.kind == "articulation":
             text = sign.text.lower()
@@ -159,6 +162,7 @@ def _signs(score: Score, notes: NoteArrays, ratio: Float[np.ndarray, " notes"]) 
                     if word in text:
                         ratio[notes.at(sign)] = part
                         break
+    return ratio
 
 
 def _yield_to_graces(notes: NoteArrays, onset: Float[np.ndarray, " notes"], end: Float[np.ndarray, " notes"]) -> None:
