@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,9 @@ from evaluation.performance_habits import HABITS
 from evaluation.performance_spread import SPREADS
 from evaluation.performances import COLUMNS
 from music.errors import RequestError
+from music.performance import Performance
+from music.plan import Plan
+from music.score import Score
 from performer.evaluate_figures import SKILLS, measure
 from performer.evaluate_pieces import chosen, pieces_of
 from performer.interface import Performer
@@ -29,13 +34,43 @@ from performer.rules import RulePerformer
 BASELINES = ("flat", "rules", "linear")
 
 
-def make_performers(names: Sequence[str], *, weights: Path | None, expression: float = 1.0) -> dict[str, Performer]:
+@dataclass(frozen=True)
+class Told:
+    """A learned performer that is told each piece's style, as a user may tell it.
+
+    Args:
+        performer: a `performer.sampling.LearnedPerformer`; named as any, since its module loads torch.
+    """
+
+    performer: Any
+
+    def in_style(self, style: str) -> Told:
+        """The same for a style tag; one that the weights do not know changes nothing."""
+        if style not in self.performer.config.styles:
+            return self
+        other = copy(self.performer)
+        other.style = style
+        return Told(other)
+
+    def perform(self, score: Score, *, seed: int, plan: Plan | None = None) -> Performance:
+        """As the performer does."""
+        return self.performer.perform(score, seed=seed, plan=plan)
+
+    def performances(self, score: Score, *, seeds: Sequence[int], plan: Plan | None = None) -> list[Performance]:
+        """As the performer does."""
+        return self.performer.performances(score, seeds=seeds, plan=plan)
+
+
+def make_performers(
+    names: Sequence[str], *, weights: Path | None, expression: float = 1.0, told_style: bool = True
+) -> dict[str, Performer]:
     """Performers by name: the baselines always, then those asked for.
 
     Args:
         names: "flat", "rules", "linear", "learned", or a .safetensors file, which goes by its own name.
         weights: of "learned"; None for those that ship.
         expression: of the learned ones.
+        told_style: whether these are told each piece's style.
 
     Raises:
         RequestError: a name that is none of these.
@@ -52,10 +87,11 @@ def make_performers(names: Sequence[str], *, weights: Path | None, expression: f
         is_file = name.endswith(".safetensors")
         if name != "learned" and not is_file:
             raise RequestError(f"performer {name!r} is none of {', '.join(BASELINES)}, learned and a .safetensors file")
-        from performer.sampling import LearnedPerformer  # pyright: ignore[reportMissingImports]
+        from performer.sampling import LearnedPerformer
 
         source = Path(name) if is_file else weights
-        found[Path(name).stem if is_file else name] = LearnedPerformer(weights=source, expression=expression)
+        learned = LearnedPerformer(weights=source, expression=expression)
+        found[Path(name).stem if is_file else name] = Told(learned) if told_style else learned
     return found
 
 
@@ -65,8 +101,8 @@ def evaluate(cfg: dict[str, Any]) -> str:
     Args:
         cfg: plain values: `data` (name), `cache_dir`, `seed`, `out` (a file for the figures; None for none),
             `performer_weights` (None for those that ship), and `task` with `split`, `performers` (see
-            `make_performers`), `compositions` (names, or how many; None for all), `samples`, `expression`, `draws`,
-            `progress`.
+            `make_performers`), `compositions` (names, or how many; None for all), `samples`, `expression`,
+            `told_style`, `draws`, `progress`.
 
     Returns:
         Tables, then everything as one line of JSON.
@@ -79,7 +115,8 @@ def evaluate(cfg: dict[str, Any]) -> str:
 
     task, started = cfg["task"], time.perf_counter()
     weights = Path(cfg["performer_weights"]) if cfg.get("performer_weights") else None
-    performers = make_performers(task["performers"], weights=weights, expression=float(task.get("expression", 1.0)))
+    options = {"expression": float(task.get("expression", 1.0)), "told_style": bool(task.get("told_style", True))}
+    performers = make_performers(task["performers"], weights=weights, **options)
     loaded = load_performances(cfg["data"]["name"], task["split"], cache_dir=Path(cfg["cache_dir"]))
     pieces = chosen(pieces_of(loaded), task.get("compositions"))
     if not any(len(piece.played) > 1 for piece in pieces):

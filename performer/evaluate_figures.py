@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from tqdm import tqdm
@@ -23,6 +23,9 @@ from evaluation.performances import (
     skill,
     skill_interval,
 )
+from music.performance import Performance
+from music.plan import Plan
+from music.score import Score
 from performer.evaluate_pieces import Piece, columns
 from performer.interface import Performer
 
@@ -42,14 +45,35 @@ class Samples:
     faults: tuple[dict[str, int], ...]
 
 
+@runtime_checkable
+class Stylist(Performer, Protocol):
+    """A performer that can be told whose music it plays, and plays several samples at once."""
+
+    def in_style(self, style: str) -> Stylist:
+        """The same performer for a style tag; one that it does not know changes nothing."""
+        ...
+
+    def performances(self, score: Score, *, seeds: Sequence[int], plan: Plan | None = None) -> list[Performance]:
+        """What `perform` plays for each seed."""
+        ...
+
+
 def play(performer: Performer, piece: Piece, *, samples: int, seed: int) -> Samples:
     """So many samples of a piece with seeds from `seed` on; one alone where the second is the same as the first."""
+    if isinstance(performer, Stylist):
+        return _samples(
+            piece, performer.in_style(piece.style).performances(piece.score, seeds=range(seed, seed + samples))
+        )
     performances = []
     for number in range(samples):
         performances.append(performer.perform(piece.score, seed=seed + number))
         if number == 1 and performances[0] == performances[1]:
             performances.pop()
             break
+    return _samples(piece, performances)
+
+
+def _samples(piece: Piece, performances: Sequence[Performance]) -> Samples:
     return Samples(
         tuple(columns(piece.score, p, piece.layout) for p in performances),
         tuple(performance_faults(piece.score, p) for p in performances),

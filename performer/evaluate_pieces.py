@@ -35,6 +35,11 @@ class Origin(Protocol):
         ...
 
     @property
+    def style(self) -> str:
+        """A style tag, or "" for none."""
+        ...
+
+    @property
     def pianist(self) -> str:
         """Who plays."""
         ...
@@ -45,7 +50,7 @@ class Piece:
     """A score and its pianists.
 
     Args:
-        composition, composer: what it is.
+        composition, composer, style: what it is.
         edition: which of the composition's scores, from 0.
         score: the notes.
         layout: the same as the measures ask for them.
@@ -56,6 +61,7 @@ class Piece:
 
     composition: str
     composer: str
+    style: str
     edition: int
     score: Score
     layout: Layout
@@ -84,8 +90,8 @@ def pieces_of(pairs: Iterable[tuple[Origin, PairedPerformance]]) -> list[Piece]:
         if key not in pieces:
             edition = editions.get(origin.composition, 0)
             editions[origin.composition] = edition + 1
-            empty = Piece(origin.composition, origin.composer, edition, pair.score, layout(pair.score), (), (), ())
-            pieces[key] = empty
+            what = (origin.composition, origin.composer, origin.style, edition)
+            pieces[key] = Piece(*what, pair.score, layout(pair.score), (), (), ())
         piece = pieces[key]
         # The order of notes is the same in all of the scores; the lengths that each is held to are its own.
         where = piece.layout if pair.score is piece.score else replace(piece.layout, grace=_grace(pair.score))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,9 +16,10 @@ import pytest
 from music.errors import RequestError, ScoreError
 from music.paired import PairedPerformance
 from music.performance import Performance
+from music.plan import Plan
 from music.score import Score
-from performer.evaluate import evaluate, make_performers, rounded, table
-from performer.evaluate_figures import measure
+from performer.evaluate import Told, evaluate, make_performers, rounded, table
+from performer.evaluate_figures import measure, play
 from performer.evaluate_pieces import Piece, chosen, pieces_of
 from performer.interface import Performer
 from performer.linear import LINEAR_COLUMNS, LinearPerformer, fit_linear, linear_columns, shipped_linear
@@ -31,6 +32,7 @@ class Entry:
     composition: str
     composer: str
     pianist: str
+    style: str = "piano"
 
 
 def renamed(pair: PairedPerformance) -> PairedPerformance:
@@ -162,6 +164,33 @@ def test_the_task_prints_tables_and_a_line(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_figures_are_plain_json() -> None:
     assert rounded({"a": (1.23456, float("nan")), "b": "x"}) == {"a": [1.2346, None], "b": "x"}
     assert list(make_performers([], weights=None)) == ["flat", "rules", "linear"]
+
+
+class Learned:
+    """As a learned performer: with styles that it knows, and several samples at once."""
+
+    def __init__(self) -> None:
+        self.config = SimpleNamespace(styles=("piano",))
+        self.style: str | None = None
+
+    def perform(self, score: Score, *, seed: int, plan: Plan | None = None) -> Performance:
+        return self.performances(score, seeds=[seed])[0]
+
+    def performances(self, score: Score, *, seeds: Sequence[int], plan: Plan | None = None) -> list[Performance]:
+        loud = 10.0 if self.style == "piano" else 0.0
+        return [Waves((loud, 0.0)).perform(score, seed=seed) for seed in seeds]
+
+
+def test_a_learned_performer_is_told_the_style() -> None:
+    learned = Learned()
+    piece = pieces_of(pairs())[0]
+    assert len(play(Told(learned), piece, samples=3, seed=0).played) == 3
+    assert play(Told(learned), piece, samples=1, seed=0).played[0].velocity.std() == pytest.approx(10.0)
+    assert play(learned, piece, samples=2, seed=0).played[0].velocity.std() == 0.0  # not told
+    assert (
+        play(Told(learned).in_style("jazz"), replace(piece, style="jazz"), samples=1, seed=0).faults[0]["missing"] == 0
+    )
+    assert learned.style is None
 
 
 class TestLinearPerformer(PerformerContract):
