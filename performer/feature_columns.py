@@ -89,6 +89,8 @@ ioi_to_local         | rhythm   | 2   | log2 of the time to the next onset over 
 ioi_to_piece         | rhythm   | 3   | the same over the piece's mean
 rest_after           | rhythm   | 2   | log2(1 + quarters of silence before the next onset)
 rest_before          | rhythm   | 2   | log2(1 + quarters of silence before this onset)
+graces               | rhythm   | 2   | log2(1 + grace notes here)
+graces_next          | rhythm   | 2   | log2(1 + grace notes at the next onset)
 melody_ioi           | rhythm   | 3   | log2 of the quarters from the present melody note to the next
 position_in_bar      | meter    | 1   | 0 downbeat … 1 the next bar line
 bar_sin              | meter    | 1   | sine of the position in the bar
@@ -100,6 +102,8 @@ downbeat             | meter    | 1   | 1 on the first beat
 half_bar             | meter    | 1   | 1 in the middle of an even bar
 on_beat              | meter    | 1   | 1 on another beat
 off_beat             | meter    | 1   | 1 elsewhere
+strength_next        | meter    | 1   | `Meter.strength` of the next onset; 1 after the last
+before_beat          | meter    | 1   | 1 where the next onset lies on a beat, and for the last
 before_downbeat      | meter    | 1   | 1 where the next onset lies on a first beat
 syncopated           | meter    | 1   | 1 where it is weak and held over a stronger place
 meter_beats          | meter    | 4   | beats a bar
@@ -113,9 +117,11 @@ density_1            | density  | 3   | log2(1 + notes a quarter) within half a 
 density_4            | density  | 3   | the same within two quarters
 density_16           | density  | 3   | the same within eight quarters
 density_change       | density  | 2   | log2 of (1 + notes of the next four quarters) over (1 + those of the last four)
+density_break        | density  | 2   | how much density_change is either way
 density_to_piece     | density  | 2   | density_4 less its mean over the piece
 onset_density        | density  | 3   | log2(1 + onsets a quarter) within two quarters
 notes_struck         | density  | 2   | log2 of the notes struck here
+notes_struck_next    | density  | 2   | log2 of the notes struck at the next onset; 0 after the last
 notes_sounding       | density  | 3   | log2 of the notes that sound here
 register_mean        | register | 24  | semitones over middle C, mean of what is struck
 register_top         | register | 24  | the highest
@@ -123,15 +129,20 @@ register_bottom      | register | 24  | the lowest
 register_change      | register | 12  | semitones of the next four quarters' mean over that of the last four
 register_to_piece    | register | 12  | semitones of the mean within four quarters over the piece's
 span                 | register | 24  | semitones from the lowest to the highest note struck
+hand_span            | register | 12  | semitones of the widest chord struck on one staff of one part
+hand_span_next       | register | 12  | the same of the next onset
+bass_leap            | register | 12  | semitones between the lowest notes of the onset before and of this one
 melody_here          | melody   | 1   | 1 where the melody has a note
 melody_height        | melody   | 12  | semitones of the melody over its mean
 melody_in_phrase     | melody   | 1   | 0 the phrase's lowest melody note … 1 its highest
 melody_slope         | melody   | 12  | semitones by which the melody's next four quarters lie over its last four
 melody_before        | melody   | 12  | semitones up from the melody note before
 melody_after         | melody   | 12  | semitones up to the next melody note
+melody_leap          | melody   | 12  | how much melody_before is either way
 melody_peak          | melody   | 1   | 1 where it is the highest within two bars
 melody_top           | melody   | 1   | 1 where it is the phrase's highest
 chord_change         | harmony  | 1   | 1 where a new chord begins
+chord_change_next    | harmony  | 1   | 1 where a new chord begins with the next onset, and for the last
 since_change         | harmony  | 3   | log2(1 + quarters) since the chord began
 chord_length         | harmony  | 3   | log2(1 + quarters) of the chord
 root_motion          | harmony  | 6   | steps up the circle of fifths from the last root, -5..6
@@ -161,6 +172,7 @@ to_section_end       | form     | 6   | log2(1 + quarters) until the section end
 in_piece             | form     | 1   | 0 the piece's start … 1 its end
 from_start           | form     | 8   | log2(1 + quarters) since the piece began
 to_end               | form     | 8   | log2(1 + quarters) until the piece ends
+near_end             | form     | 1   | 1 at the end of the piece, half of it every four quarters before
 last_onset           | form     | 1   | 1 for the last onset
 last_bar             | form     | 1   | 1 in the last bar that has notes
 last_two_bars        | form     | 1   | 1 in the last two

@@ -12,7 +12,7 @@ from music.analysis.cadence import find_cadence
 from music.analysis.chords import Harmony
 from music.plan import Plan
 from music.score import Score
-from performer.feature_frame import Frame, log_quarters
+from performer.feature_frame import QUARTER, Frame, log_quarters
 from performer.rule_form import CADENCE_WEIGHT, Span
 
 
@@ -50,6 +50,7 @@ def form_columns(frame: Frame, phrases: tuple[Span, ...], sections: tuple[Span, 
         "in_piece": frame.at / whole,
         "from_start": log_quarters(frame.at),
         "to_end": log_quarters(last - frame.at),
+        "near_end": 2.0 ** (-(last - frame.at) / (4 * QUARTER)),
         "last_onset": np.arange(len(frame.at)) == len(frame.at) - 1,
         "last_bar": bar == bar[-1],
         "last_two_bars": bar >= bar[-1] - 1,

@@ -110,9 +110,11 @@ def _chords(
         found.append(rows[pair])
     tonic, dominant, predominant, inverted, minor, charge = np.array(found).T
     distance = np.array([(k.fifths - keys[0].fifths + 5) % 12 - 5 for k in keys])
+    new = chord[1:] != chord[:-1]
     changed = np.array([k.onset_div for k in harmony.keys])[key]
     return {
-        "chord_change": np.append(True, chord[1:] != chord[:-1]),
+        "chord_change": np.append(True, new),
+        "chord_change_next": np.append(new, True),
         "since_change": log_quarters(frame.at - start[chord]),
         "chord_length": log_quarters(length[chord]),
         "root_motion": motion[chord],

@@ -143,21 +143,33 @@ def _role(frame: Frame) -> dict[str, np.ndarray]:
 def _chord(frame: Frame) -> dict[str, np.ndarray]:
     size = frame.count[frame.place]
     rank = np.arange(len(frame.place)) - frame.first[frame.place]
-    hand = (frame.place * (int(frame.part.max()) + 1) + frame.part) * 4 + np.minimum(frame.staff, 3)
-    _, group, in_hand = np.unique(hand, return_inverse=True, return_counts=True)
-    top, bottom = np.full(len(in_hand), -1), np.full(len(in_hand), 128)
-    np.maximum.at(top, group, frame.pitch)
-    np.minimum.at(bottom, group, frame.pitch)
+    top, bottom, in_hand = _hands(frame)
     _, klass, doubles = np.unique(frame.place * 12 + frame.pitch % 12, return_inverse=True, return_counts=True)
     return {
         "chord_size": np.log2(size),
-        "chord_size_in_hand": np.log2(in_hand[group]),
+        "chord_size_in_hand": np.log2(in_hand),
         "place_in_chord": np.where(size > 1, rank / np.maximum(size - 1, 1), 1.0),
-        "top_of_hand": frame.pitch == top[group],
-        "bottom_of_hand": frame.pitch == bottom[group],
+        "top_of_hand": frame.pitch == top,
+        "bottom_of_hand": frame.pitch == bottom,
         "doubled": doubles[klass] > 1,
         "sounding": np.log2(frame.sounding())[frame.place],
     }
+
+
+def hand_spans(frame: Frame) -> Int[np.ndarray, " notes"]:
+    """Semitones of the chord that each note is struck in, on its staff of its part."""
+    top, bottom, _ = _hands(frame)
+    return top - bottom
+
+
+def _hands(frame: Frame) -> tuple[Int[np.ndarray, " notes"], Int[np.ndarray, " notes"], Int[np.ndarray, " notes"]]:
+    """Highest and lowest pitch, and number, of the notes struck with each on its staff of its part."""
+    hand = (frame.place * (int(frame.part.max()) + 1) + frame.part) * 4 + np.minimum(frame.staff, 3)
+    _, group, count = np.unique(hand, return_inverse=True, return_counts=True)
+    top, bottom = np.full(len(count), -1), np.full(len(count), 128)
+    np.maximum.at(top, group, frame.pitch)
+    np.minimum.at(bottom, group, frame.pitch)
+    return top[group], bottom[group], count[group]
 
 
 def _duration(frame: Frame, lines: Lines) -> dict[str, np.ndarray]:

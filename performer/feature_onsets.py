@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from performer.feature_frame import QUARTER, Frame, log_quarters, window_count, window_mean
-from performer.feature_notes import melody_at, melody_steps
+from performer.feature_notes import hand_spans, melody_at, melody_steps
 
 NEAR = 4 * QUARTER
 
@@ -35,6 +35,7 @@ def _rhythm(frame: Frame) -> dict[str, np.ndarray]:
     filled = np.maximum.accumulate(frame.highest(frame.end))
     following = np.append(frame.at[1:], frame.end_div)
     silence = log_quarters(following - filled)
+    graces = np.log2(1 + np.bincount(frame.place, frame.grace, len(ioi)))
     places, _ = melody_steps(frame)
     step, _ = melody_at(frame)
     reach = np.diff(np.append(frame.at[places], max(frame.end_div, int(frame.at[places[-1]]) + 1)))
@@ -48,6 +49,8 @@ def _rhythm(frame: Frame) -> dict[str, np.ndarray]:
         "ioi_to_piece": ioi - ioi.mean(),
         "rest_after": silence,
         "rest_before": np.append(0.0, silence[:-1]),
+        "graces": graces,
+        "graces_next": np.append(graces[1:], 0.0),
         "melody_ioi": np.log2(reach / QUARTER)[step],
     }
 
@@ -74,6 +77,8 @@ def _meter(frame: Frame) -> dict[str, np.ndarray]:
         "half_bar": strength == 0.75,
         "on_beat": strength == 0.5,
         "off_beat": strength < 0.5,
+        "strength_next": np.append(strength[1:], 1.0),
+        "before_beat": np.append(strength[1:] >= 0.5, True),
         "before_downbeat": np.append(strength[1:] == 1.0, False),
         "syncopated": _syncopated(frame, strength, beat_div),
         "meter_beats": beats,
@@ -100,15 +105,19 @@ def _density(frame: Frame) -> dict[str, np.ndarray]:
 
     ahead = window_count(frame.onset, frame.at, frame.at + NEAR)
     behind = window_count(frame.onset, frame.at - NEAR, frame.at)
+    change = np.log2((1 + ahead) / (1 + behind))
+    struck = np.log2(frame.count)
     four = np.log2(1 + per_quarter(frame.onset, 2 * QUARTER))
     return {
         "density_1": np.log2(1 + per_quarter(frame.onset, QUARTER // 2)),
         "density_4": four,
         "density_16": np.log2(1 + per_quarter(frame.onset, 8 * QUARTER)),
-        "density_change": np.log2((1 + ahead) / (1 + behind)),
+        "density_change": change,
+        "density_break": np.abs(change),
         "density_to_piece": four - four.mean(),
         "onset_density": np.log2(1 + per_quarter(frame.at, 2 * QUARTER)),
-        "notes_struck": np.log2(frame.count),
+        "notes_struck": struck,
+        "notes_struck_next": np.append(struck[1:], 0.0),
         "notes_sounding": np.log2(frame.sounding()),
     }
 
@@ -119,6 +128,7 @@ def _register(frame: Frame) -> dict[str, np.ndarray]:
     ahead = window_mean(frame.onset, pitch, frame.at, frame.at + NEAR, mean)
     behind = window_mean(frame.onset, pitch, frame.at - NEAR, frame.at, mean)
     near = window_mean(frame.onset, pitch, frame.at - NEAR, frame.at + NEAR, mean)
+    hand = frame.highest(hand_spans(frame))
     return {
         "register_mean": mean - 60,
         "register_top": top - 60,
@@ -126,6 +136,9 @@ def _register(frame: Frame) -> dict[str, np.ndarray]:
         "register_change": ahead - behind,
         "register_to_piece": near - pitch.mean(),
         "span": top - bottom,
+        "hand_span": hand,
+        "hand_span_next": np.append(hand[1:], 0),
+        "bass_leap": np.abs(np.diff(bottom, prepend=bottom[0])),
     }
 
 
@@ -150,6 +163,7 @@ def _melody(frame: Frame, phrase: Int[np.ndarray, " onsets"]) -> dict[str, np.nd
         "melody_in_phrase": np.where(high > low, (now - low) / np.maximum(high - low, 1), 0.5),
         "melody_slope": ahead - behind,
         "melody_before": np.append(0.0, rise)[step],
+        "melody_leap": np.abs(np.append(0.0, rise))[step],
         "melody_after": np.append(rise, 0.0)[step],
         "melody_peak": here & (now >= highest),
         "melody_top": now == high,

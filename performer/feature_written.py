@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from music.plan import Plan
 from music.score import Direction, Score
 from performer.feature_frame import QUARTER, Frame
+from performer.marking_words import dynamic_signs, tempo_bends
 from performer.rule_dynamics import DEFAULT_LEVEL, written_levels
 from performer.rule_score import NoteArrays
 from performer.rule_tempo import base_tempo
 
-_SLOWER = re.compile(r"\b(rit|ritard\w*|ritenuto|riten|rall\w*|allarg\w*|calando|morendo|slentando|smorz\w*)\b", re.I)
-_FASTER = re.compile(r"\b(accel\w*|string\w*|affrett\w*|incalz\w*)\b", re.I)
 NORMAL_QPM = 100.0
-_WORD_BARS = 2  # how long a tempo word without an extent goes on
 
 
 def note_signs(frame: Frame, score: Score) -> dict[str, np.ndarray]:
@@ -57,8 +53,8 @@ def onset_signs(frame: Frame, score: Score, notes: NoteArrays, plan: Plan | None
         **_levels(frame, score, notes, plan),
         "accented": frame.highest(accents),
         "fermata": _fermatas(frame, score),
-        "slower": _words(frame, score, _SLOWER),
-        "faster": _words(frame, score, _FASTER),
+        "slower": _bends(frame, score, 1),
+        "faster": _bends(frame, score, -1),
     }
 
 
@@ -83,7 +79,7 @@ def _tempo(frame: Frame, score: Score, plan: Plan | None) -> dict[str, np.ndarra
 
 
 def _levels(frame: Frame, score: Score, notes: NoteArrays, plan: Plan | None) -> dict[str, np.ndarray]:
-    marked = any(d.kind in ("dynamic", "crescendo", "diminuendo") for d in score.directions)
+    marked = bool(dynamic_signs(score))
     known = marked or (plan is not None and any(s.dynamic is not None for s in plan.sections))
     levels = written_levels(score, notes, plan)
     starts = np.searchsorted(notes.onset, frame.at)
@@ -106,14 +102,11 @@ def _fermatas(frame: Frame, score: Score) -> Bool[np.ndarray, " onsets"]:
     return found
 
 
-def _words(frame: Frame, score: Score, pattern: re.Pattern[str]) -> Float[np.ndarray, " onsets"]:
-    """Growing from 0 to 1 under each word that the pattern finds, up to the next tempo sign."""
+def _bends(frame: Frame, score: Score, way: int) -> Float[np.ndarray, " onsets"]:
+    """Growing from 0 to 1 under each word that slows down (`way` 1) or hurries (-1)."""
     result = np.zeros(len(frame.at))
-    stops = sorted({d.onset_div for d in score.directions if d.kind == "tempo"} | {t.onset_div for t in score.tempos})
-    for word in score.directions:
-        if word.kind in ("tempo", "text") and pattern.search(word.text):
-            reach = word.duration_div or _WORD_BARS * score.meter_at(word.onset_div).bar_div
-            end = min([s for s in stops if s > word.onset_div] + [word.onset_div + reach])
-            low, high = np.searchsorted(frame.at, [word.onset_div, end])
-            result[low:high] = (frame.at[low:high] - word.onset_div) / max(end - word.onset_div, 1)
+    for bend in tempo_bends(score):
+        if bend.change * way > 0:
+            low, high = np.searchsorted(frame.at, [bend.start, bend.end])
+            result[low:high] = (frame.at[low:high] - bend.start) / max(bend.end - bend.start, 1)
     return result

@@ -147,6 +147,8 @@ def test_melody_bass_hands_and_chords() -> None:
     assert at_note(features, "interval_after")["n0"] == 4
     assert at_note(features, "under_melody")["n6"] == 24
     assert at_note(features, "under_top")["n3"] == 17
+    assert list(at_quarter(features, "hand_span").values()) == [8, 0, 0]
+    assert list(at_quarter(features, "notes_struck_next").values()) == [0, 1, 0]
 
 
 def test_lengths_rests_repetitions_and_bar_lines() -> None:
@@ -182,6 +184,7 @@ def test_a_change_of_metre_counts_from_its_bar() -> None:
     score = replace(make([(float(i), 1, 60) for i in range(10)]), bars=bars, meters=meters)
     features = score_features(score)
     assert [k for k, v in at_quarter(features, "downbeat").items() if v] == [0, 4, 7]
+    assert [k for k, v in at_quarter(features, "before_downbeat").items() if v] == [3, 6]
     assert features.bar.tolist() == [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]
 
 
@@ -195,6 +198,7 @@ def test_rhythm_and_density() -> None:
     density = at_quarter(features, "density_4")
     assert density[2.5] == pytest.approx(np.log2(1 + 5 / 4), abs=1e-3)
     assert density[0.0] == pytest.approx(np.log2(1 + 2 / 2), abs=1e-3)
+    assert at_quarter(features, "notes_struck_next")[4.0] == 0
     change = at_quarter(features, "density_change")
     assert change[0.0] == pytest.approx(np.log2(6), abs=1e-3)
     assert change[4.0] == pytest.approx(np.log2(2 / 6), abs=1e-3)
