@@ -10,10 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from evaluation.performances import Layout, Played
+from evaluation.performances import CONSTANT, Layout, Played
 
 SPREADS = ("velocity", "log_beat_period", "chord_asynchrony", "articulation")
-LAGGED = ("timing", "log_beat_period")
 BAND = (10.0, 90.0)  # percentiles between which the middle 80 % of pianists lie
 LEAST = 8  # values that a spread or a lag-1 correlation needs
 
@@ -42,8 +41,8 @@ def lag_one(score: Layout, performance: Played) -> dict[str, float]:
     top: dict[int, int] = {int(score.place[i]): int(i) for i in told}  # notes rise within an onset: the last stays
     chosen = [top[p] for p in sorted(top) if count[p] >= 2]
     return {
-        "timing": _lagged(performance.timing[chosen]),
-        "log_beat_period": _lagged(performance.log_beat_period),
+        "timing": _lagged(performance.timing[chosen], CONSTANT["timing"]),
+        "log_beat_period": _lagged(performance.log_beat_period, CONSTANT["log_beat_period"]),
     }
 
 
@@ -94,9 +93,9 @@ def _asynchrony(score: Layout, performance: Played) -> float:
     return 1000.0 * float(deviation[chords].mean()) if chords.sum() >= LEAST else float("nan")
 
 
-def _lagged(values: Float[np.ndarray, " n"]) -> float:
+def _lagged(values: Float[np.ndarray, " n"], constant: float) -> float:
     a, b = values[:-1], values[1:]
     both = np.isfinite(a) & np.isfinite(b)
-    if both.sum() < LEAST or a[both].std() < 1e-6 or b[both].std() < 1e-6:
+    if both.sum() < LEAST or a[both].std() <= constant or b[both].std() <= constant:
         return float("nan")
     return float(np.corrcoef(a[both], b[both])[0, 1])
