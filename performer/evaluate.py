@@ -119,7 +119,7 @@ def evaluate(cfg: dict[str, Any]) -> str:
     performers = make_performers(task["performers"], weights=weights, **options)
     loaded = load_performances(cfg["data"]["name"], task["split"], cache_dir=Path(cfg["cache_dir"]))
     pieces = chosen(pieces_of(loaded), task.get("compositions"))
-    if not any(len(piece.played) > 1 for piece in pieces):
+    if not any(piece.pairs for piece in pieces):
         raise RequestError(f"{cfg['data']['name']} has no piece of the {task['split']} split that two pianists play")
     figures = measure(
         pieces,

@@ -103,7 +103,7 @@ def balance(table: Mapping[str, Rows], composer: Mapping[str, str]) -> Rows:
 
 def human_pairs(piece: Piece) -> list[Rows]:
     """r of each pianist with each other one."""
-    return [correlations(a, b) for a, b in combinations(piece.played, 2)]
+    return [correlations(a, b) for a, b in piece.pairs]
 
 
 def against_pianists(ours: Sequence[Played], piece: Piece) -> list[Rows]:
@@ -112,14 +112,14 @@ def against_pianists(ours: Sequence[Played], piece: Piece) -> list[Rows]:
 
 
 def human_figures(pieces: Sequence[Piece]) -> dict[str, Any]:
-    """Pianists among themselves; `pieces` with one pianist add to spreads and habits alone."""
+    """Pianists among themselves; pieces with one pianist add to spreads and habits alone."""
     pairs = by_composition(pieces, lambda _, p: human_pairs(p))
     spread = [spreads(p.layout, one) for p in pieces for one in p.played]
     return {
         "r": balance(pairs, composers(pieces)),
         "r_by_composition": pairs,
-        "pairs": sum(len(p.played) * (len(p.played) - 1) // 2 for p in pieces),
-        "groups": sum(len(p.played) > 1 for p in pieces),
+        "pairs": sum(len(p.pairs) for p in pieces),
+        "groups": sum(bool(p.pairs) for p in pieces),
         "compositions": len(pairs),
         "performances": len(spread),
         "band": {name: list(band([row[name] for row in spread])) for name in SPREADS},
@@ -132,14 +132,13 @@ def human_figures(pieces: Sequence[Piece]) -> dict[str, Any]:
 
 def many(piece: Piece) -> bool:
     """Whether the mean of this piece's pianists is a target of its own."""
-    return len(piece.played) >= MANY and piece.composer.lower() in CLASSICAL
+    return len(set(piece.pianists)) >= MANY and piece.composer.lower() in CLASSICAL
 
 
 def _many_humans(pieces: Sequence[Piece]) -> list[tuple[Piece, list[Rows]]]:
     found = []
     for piece in filter(many, pieces):
-        others = [[q for q in piece.played if q is not one] for one in piece.played]
-        rows = [correlations(one, mean_played(rest)) for one, rest in zip(piece.played, others, strict=True)]
+        rows = [correlations(one, mean_played(piece.others(i))) for i, one in enumerate(piece.played)]
         found.append((piece, rows))
     return found
 
@@ -196,7 +195,7 @@ def difference_ratios(pieces: Sequence[Piece], made: Sequence[Samples]) -> Rows:
 
     def rows(i: int, piece: Piece) -> list[Rows]:
         ours = [differences(a, b) for a, b in combinations(made[i].played, 2)]
-        theirs = [differences(a, b) for a, b in combinations(piece.played, 2)]
+        theirs = [differences(a, b) for a, b in piece.pairs]
         if not ours or not theirs:
             return []
         mine, their = mean_of(ours), mean_of(theirs)
@@ -296,7 +295,7 @@ def measure(
     Raises:
         ValueError: no piece has two pianists, or a baseline is missing.
     """
-    shared = [p for p in pieces if len(p.played) > 1]
+    shared = [p for p in pieces if p.pairs]
     missing = {"flat", "rules", "linear"} - performers.keys()
     if not shared or missing:
         raise ValueError(f"no piece has two pianists, or baselines are missing: {sorted(missing)}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -68,6 +69,19 @@ class Piece:
     pianists: tuple[str, ...]
     played: tuple[Played, ...]
     seconds: tuple[float, ...]
+
+    @property
+    def pairs(self) -> list[tuple[Played, Played]]:
+        """Performances of two different pianists, each two once; a second take is no second pianist."""
+        return [
+            (self.played[i], self.played[j])
+            for i, j in combinations(range(len(self.played)), 2)
+            if self.pianists[i] != self.pianists[j]
+        ]
+
+    def others(self, index: int) -> list[Played]:
+        """What all other pianists than that of a performance play."""
+        return [q for who, q in zip(self.pianists, self.played, strict=True) if who != self.pianists[index]]
 
 
 def columns(score: Score, performance: Performance, where: Layout) -> Played:

@@ -131,6 +131,18 @@ def test_the_mean_of_many_pianists_is_a_target() -> None:
     assert any("with the mean of many pianists: velocity" in line for line in lines)
 
 
+def test_a_second_take_is_no_second_pianist() -> None:
+    rows = pairs()
+    rows.append((replace(rows[0][0]), rows[0][1]))  # p0 once more
+    piece = pieces_of(rows)[0]
+    assert piece.pianists == ("p0", "p1", "p0")
+    assert len(piece.pairs) == 2
+    assert [len(piece.others(i)) for i in range(3)] == [1, 2, 1]
+    alone = [(Entry("Bach/1", "bach", "p0"), rows[0][1])] * 2
+    with pytest.raises(ValueError, match="two pianists"):
+        measure(pieces_of(alone), performers(), progress=False)
+
+
 def test_one_pianist_is_not_enough() -> None:
     with pytest.raises(ValueError, match="two pianists"):
         measure(pieces_of(pairs(1)), performers(), progress=False)
