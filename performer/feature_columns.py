@@ -74,7 +74,7 @@ slurred              | written  | 1   | 1 under a slur
 slur_end             | written  | 1   | 1 for a slur's last note
 arpeggio             | written  | 1   | 1 under an arpeggio sign
 signs_known          | written  | 1   | 1 where the score has any such sign
-rules_velocity       | rules    | 1   | velocity by rules: standard deviations (4 at least) over the piece's mean
+rules_velocity       | rules    | 1   | shading by rules: standard deviations (4 at least) over the piece's mean
 rules_articulation   | rules    | 1   | log2 of the rules' length over the written one in the rules' tempo
 rules_timing         | rules    | .05 | seconds by which the rules play it before their tempo curve
 """)

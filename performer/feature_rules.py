@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 
 from music.performance import Performance, PerformedNote
-from music.plan import Plan
 from music.score import Score
 from performer.codec import encode
 from performer.feature_frame import Frame
-from performer.rule_dynamics import HIGHEST, LOWEST, NOTE_NOISE, ONSET_NOISE, velocities
+from performer.rule_dynamics import DEFAULT_LEVEL, NOTE_NOISE, ONSET_NOISE, velocities
 from performer.rule_form import Span
 from performer.rule_noise import pink
 from performer.rule_score import NoteArrays
@@ -28,53 +27,41 @@ class Advice:
     """What the rules do with each note, in the score's order.
 
     Args:
-        velocity: not rounded.
+        shade: velocity over the written level.
         onset, end: seconds; the first note may start before 0.
     """
 
-    velocity: Float[np.ndarray, " notes"]
+    shade: Float[np.ndarray, " notes"]
     onset: Float[np.ndarray, " notes"]
     end: Float[np.ndarray, " notes"]
 
 
-def advise(
-    score: Score,
-    notes: NoteArrays,
-    plan: Plan | None,
-    *,
-    phrases: tuple[Span, ...],
-    sections: tuple[Span, ...],
-) -> Advice:
-    """The rules at expression 1, every random part left out."""
-    times = time_map(score, notes, plan, phrases=phrases, sections=sections, expression=1.0)
-    velocity = _velocity(score, notes, times, plan, phrases=phrases, sections=sections)
-    # Without expression only rolls and grace notes move; the melody's lead is the one shift that is no noise.
+def advise(score: Score, notes: NoteArrays, *, phrases: tuple[Span, ...], sections: tuple[Span, ...]) -> Advice:
+    """The rules at expression 1 on the bare notes, every random part left out.
+
+    Tempo marks, dynamics and signs are left out, as corpora of performances have none: what is written has columns of
+    its own, and whoever plays obeys it after the model has spoken.
+    """
+    score = replace(score, directions=(), tempos=())
+    times = time_map(score, notes, None, phrases=phrases, sections=sections, expression=1.0)
+    # Without expression only grace notes move; the melody's lead is the one shift that is no noise.
     plain = onsets(score, notes, times, expression=0.0, rng=np.random.default_rng(0))
     onset = plain - _lead(notes, times)
-    return Advice(velocity, onset, ends(score, notes, times, onset, phrases=phrases, expression=1.0))
+    end = ends(score, notes, times, onset, phrases=phrases, expression=1.0)
+    return Advice(_shade(score, notes, times, phrases=phrases, sections=sections), onset, end)
 
 
-def _velocity(
-    score: Score,
-    notes: NoteArrays,
-    times: TimeMap,
-    plan: Plan | None,
-    *,
-    phrases: tuple[Span, ...],
-    sections: tuple[Span, ...],
+def _shade(
+    score: Score, notes: NoteArrays, times: TimeMap, *, phrases: tuple[Span, ...], sections: tuple[Span, ...]
 ) -> Float[np.ndarray, " notes"]:
-    """Written level plus shading; shading is linear in expression, and its noise is drawn again and taken off."""
-
-    def at(expression: float) -> Float[np.ndarray, " notes"]:
-        rng = np.random.default_rng(0)
-        spans = {"phrases": phrases, "sections": sections}
-        return velocities(score, notes, times, plan, **spans, expression=expression, rng=rng)
-
-    written = at(0.0)
+    """Shading is linear in expression up to the bounds of velocity; its noise is drawn again and taken off."""
+    rng = np.random.default_rng(0)
+    spans = {"phrases": phrases, "sections": sections}
+    shaded = velocities(score, notes, times, None, **spans, expression=_LITTLE, rng=rng) - DEFAULT_LEVEL
     rng = np.random.default_rng(0)
     groups = np.unique(notes.onset, return_inverse=True)[1]
     noise = ONSET_NOISE * pink(int(groups.max()) + 1, rng)[groups] + NOTE_NOISE * rng.standard_normal(len(groups))
-    return (written + (at(_LITTLE) - written) / _LITTLE - noise).clip(LOWEST, HIGHEST)
+    return shaded / _LITTLE - noise
 
 
 def _lead(notes: NoteArrays, times: TimeMap) -> Float[np.ndarray, " notes"]:
@@ -96,7 +83,7 @@ def rule_columns(
     played = [PerformedNote(n.id, on, length, n.pitch, 64) for n, on, length in rows]
     played.sort(key=lambda n: (n.onset_sec, n.pitch, n.note_id))
     coded = encode(score, Performance(tuple(played)))
-    by_id = dict(zip((n.id for n in score.notes), advice.velocity.tolist(), strict=True))
+    by_id = dict(zip((n.id for n in score.notes), advice.shade.tolist(), strict=True))
     velocity = np.array([by_id[name] for name in coded.note_ids])
     velocity = (velocity - velocity.mean()) / max(float(velocity.std()), _LEAST_SPREAD)
     period = np.log2(coded.beat_period[frame.first])

@@ -99,7 +99,7 @@ def score_features(score: Score, *, plan: Plan | None = None) -> ScoreFeatures:
     harmony = analyse_harmony(score)
     phrases, sections = phrase_spans(score, plan), section_spans(score, plan)
     arrays = note_arrays(score)
-    advice = advise(score, arrays, plan, phrases=phrases, sections=sections)
+    advice = advise(score, arrays, phrases=phrases, sections=sections)
     phrase = without_gaps(span_of(frame, phrases))
     note_harmony, onset_harmony = harmony_columns(frame, harmony)
     note_rules, onset_rules = rule_columns(frame, score, arrays, advice)

@@ -354,6 +354,20 @@ def test_the_advice_is_in_the_codecs_terms() -> None:
     assert 63 * 0.5 < last < 63 * 0.8
 
 
+def test_the_advice_is_the_same_whatever_is_written() -> None:
+    score = make(tune(16), bars=16)
+    signs = (
+        Direction(0, "dynamic", "pp"),
+        Direction(32 * Q, "dynamic", "ff"),
+        Direction(9 * Q, "articulation", "staccato"),
+    )
+    marked = replace(score, directions=signs, tempos=(TempoChange(0, 60.0), TempoChange(32 * Q, 120.0)))
+    plain, signed = score_features(score), score_features(marked)
+    for table, one, other in ((NOTE_TABLE, plain.notes, signed.notes), (ONSET_TABLE, plain.onsets, signed.onsets)):
+        rules = list(columns_of(table, "rules"))
+        assert np.array_equal(one[:, rules], other[:, rules])
+
+
 def columns_but(table: tuple, groups: tuple[str, ...], names: tuple[str, ...] = ()) -> list[int]:
     return [i for i, c in enumerate(table) if c.group not in groups and c.name not in names]
 
