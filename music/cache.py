@@ -43,7 +43,7 @@ PARSERS: dict[str, tuple[str | None, tuple[str, ...]]] = {
 _PAIR = ("time", "pitch", "score", "performance", "paired", "voices", "performance_read")
 PARSERS |= {
     "match": ("partitura", (*_PAIR, "match_files")),
-    "piano_performance": (None, (*_PAIR, "midi_clock", "midi_events", "midi_score", "piano_midi_de")),
+    "piano_performance": (None, (*_PAIR, "midi", "midi_clock", "midi_events", "midi_score", "piano_midi_de")),
     "aligned_performance": ("music21", (*_PAIR, *PARSERS["midi"][1], *PARSERS["musicxml"][1], "aligned_files")),
 }
 BOWED_PROGRAMS = range(40, 46)  # General MIDI violin to pizzicato strings

@@ -215,7 +215,7 @@ def test_code_versions_differ_by_kind() -> None:
     assert cache.version("chorale") == code_version("musicxml")
 
 
-def _reached(module: str, seen: set[str]) -> set[str]:
+def reached_modules(module: str, seen: set[str]) -> set[str]:
     """Modules of music/ that a module imports, and theirs; writers are left out."""
     path = MUSIC / f"{module}.py"
     if module in seen or module.endswith("_write") or not path.exists():
@@ -223,7 +223,7 @@ def _reached(module: str, seen: set[str]) -> set[str]:
     seen.add(module)
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("music."):
-            _reached(str(node.module).removeprefix("music."), seen)
+            reached_modules(str(node.module).removeprefix("music."), seen)
     return seen
 
 
@@ -231,7 +231,7 @@ def _reached(module: str, seen: set[str]) -> set[str]:
 def test_version_covers_every_module_that_parses(kind: str) -> None:
     _, modules = PARSERS[kind]
     # Errors and performances do not shape a parsed score; atomic writing serves the writers.
-    assert _reached(kind, set()) - {"errors", "performance", "files"} <= set(modules)
+    assert reached_modules(kind, set()) - {"errors", "performance", "files"} <= set(modules)
 
 
 def test_ensembles_are_told_apart() -> None:

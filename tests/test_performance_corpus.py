@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from music import performance_cache
+from music.cache import PARSERS
 from music.errors import CacheError, RequestError
 from music.match_files import read_match
 from music.paired import PairedPerformance
@@ -25,6 +26,7 @@ from music.performance_read import usable_pair
 from music.performance_report import why_dropped
 from music.voices import assign_voices
 from tests.performance_files import write_aligned, write_match
+from tests.test_cache import reached_modules
 
 TRAIN, TEST, HELD = "Chopin/Sonata_2/1st/Ko05M.match", "Chopin/Ballades/1/Ko05.match", "Chopin/Ballades/2/Ko05.match"
 JUMPY, DAMAGED, COPY = "Chopin/Ballades/3/Li01.match", "Liszt/Ballade_2/Li01.match", "Schumann/Toccata/Li01.match"
@@ -174,6 +176,18 @@ def test_entries_of_other_code_or_damaged_are_refused(
     assert entry.reason == "too short"
     with pytest.raises(CacheError):
         cache.load_pair("cd" * 32, "match")
+
+
+@pytest.mark.parametrize(
+    ("kind", "module"),
+    [("match", "match_files"), ("piano_performance", "piano_midi_de"), ("aligned_performance", "aligned_files")],
+)
+def test_version_covers_every_module_that_reads(kind: str, module: str) -> None:
+    # Errors shape no pair, of plans only the ensembles' names are used, and lists of files stand in the manifest.
+    idle = {"errors", "plan", "plan_text", "harmony", "cache", "splits", "performance_splits"}
+    idle |= {"corpus_sources", "performance_sources"}
+    reached = reached_modules(module, set()) | reached_modules("voices", set()) | {"performance_read"}
+    assert reached - idle <= set(PARSERS[kind][1])
 
 
 def test_a_folder_of_ones_own(tmp_path: Path) -> None:
