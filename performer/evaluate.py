@@ -100,9 +100,9 @@ def evaluate(cfg: dict[str, Any]) -> str:
 
     Args:
         cfg: plain values: `data` (name), `cache_dir`, `seed`, `out` (a file for the figures; None for none),
-            `performer_weights` (None for those that ship), and `task` with `split`, `performers` (see
-            `make_performers`), `compositions` (names, or how many; None for all), `samples`, `expression`,
-            `told_style`, `draws`, `progress`.
+            `performer_weights` (None for those that ship), `expression`, and `task` with `split`, `performers` (see
+            `make_performers`), `compositions` (names, or how many; None for all), `samples`, `told_style`, `draws`,
+            `progress`.
 
     Returns:
         Tables, then everything as one line of JSON.
@@ -115,7 +115,7 @@ def evaluate(cfg: dict[str, Any]) -> str:
 
     task, started = cfg["task"], time.perf_counter()
     weights = Path(cfg["performer_weights"]) if cfg.get("performer_weights") else None
-    options = {"expression": float(task.get("expression", 1.0)), "told_style": bool(task.get("told_style", True))}
+    options = {"expression": float(cfg.get("expression", 1.0)), "told_style": bool(task.get("told_style", True))}
     performers = make_performers(task["performers"], weights=weights, **options)
     loaded = load_performances(cfg["data"]["name"], task["split"], cache_dir=Path(cfg["cache_dir"]))
     pieces = chosen(pieces_of(loaded), task.get("compositions"))
