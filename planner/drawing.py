@@ -24,6 +24,21 @@ class Limits(Protocol):
         ...
 
 
+@runtime_checkable
+class WholeLimits(Protocol):
+    """Limits that know how to walk to the end by themselves, in one compiled call."""
+
+    def walk(
+        self, stepper: Stepper, walker: Any, points: Float[np.ndarray, " tokens"], temperature: float
+    ) -> list[int] | None:
+        """As `draw`, with these numbers of chance; None where they are too few, and nothing is done.
+
+        Raises:
+            RuntimeError: as `draw`.
+        """
+        ...
+
+
 def draw(
     stepper: Stepper, walker: Any, limits: Limits | None, rng: np.random.Generator, temperature: float = 1.0
 ) -> list[int]:
@@ -39,9 +54,14 @@ def draw(
     Raises:
         RuntimeError: no value is left: a fault of the limits, not of the wishes.
     """
+    chance = rng.random(_POINTS)
+    if isinstance(limits, WholeLimits):
+        while (whole := limits.walk(stepper, walker, chance, temperature)) is None:
+            chance = np.append(chance, rng.random(_POINTS))
+        return whole
     stepper.reset()
     values: list[int] = []
-    points = rng.random(_POINTS).tolist()
+    points = chance.tolist()
     while (field := walker.field) is not None:
         if values and len(values) % _POINTS == 0:
             points = rng.random(_POINTS).tolist()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from struct import Struct
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -18,12 +19,25 @@ from planner.network_config import StreamConfig
 from planner.stepper_kernels import token
 
 
+class Network(NamedTuple):
+    """A stepper's arrays as `planner.stepper_kernels.token` takes them, for other compiled functions that call it."""
+
+    narrow: np.ndarray
+    wide: np.ndarray
+    layout: np.ndarray
+    state: np.ndarray
+    columns: np.ndarray
+    logits: np.ndarray
+
+
 class Stepper:
     """A stream's network at work; `reset` begins a walk.
 
     Args:
         config: sizes; one LSTM layer.
         tensors: of `planner.network.StreamNetwork`, by their names there.
+
+    Public besides: `network`, its arrays.
     """
 
     def __init__(self, config: StreamConfig, tensors: Mapping[str, np.ndarray]) -> None:
@@ -50,6 +64,7 @@ class Stepper:
         self._columns = np.frombuffer(self._raw, np.int64)
         self._pack = Struct(f"{len(config.columns)}q").pack_into
         self._logits = np.zeros(max(self._sizes), np.float32)
+        self.network = Network(self._narrow, self._wide, self._layout, self._state, self._columns, self._logits)
         self.reset()
 
     def reset(self) -> None:

@@ -9,13 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from planner.stepper import Stepper
 from planner.streams import Tokens
+from planner.theme_kernels import (
+    CLASS,
+    EIGHTH,
+    FIT,
+    IMPOSSIBLE,
+    MAX_LEAP,
+    MAX_RANGE,
+    OUT_OF_POINTS,
+    PLACES,
+    STEPS,
+    STRONG,
+    Rules,
+    walk_theme,
+)
 from planner.theme_scene import LONGEST, MAX_BARS, METER_CLASSES, TO_END, ThemeScene, meter_class
 from planner.theme_stream import (
     BARS,
@@ -30,20 +45,16 @@ from planner.theme_stream import (
     STREAM,
     UPBEAT,
     ThemeWalker,
+    cadence_column,
+    chord_columns,
+    first_phrase_column,
+    fixed_columns,
+    place_columns,
     tonic_pitch,
+    units_of_walk,
 )
 
-MAX_RANGE = 19  # semitones from a theme's lowest to its highest note
-MAX_LEAP = 12
-FIT = 0.25  # weight of a foreign note on a beat beside a chord tone's: what is foreign there should be meant
-_STRONG = 3  # of a walker's strengths: a beat
-_STEPS = 5  # notes that the walk of pitch classes looks ahead
-# Places in half a beat on which notes may begin, each with those on which they may end: thirty-seconds and triplets are
-# not mixed between one eighth and the next.
-PLACES = (0, 3, 4, 6, 8, 9)
 _ENDS = {0: PLACES, 3: (0, 3, 6, 9), 6: (0, 3, 6, 9), 9: (0, 3, 6, 9), 4: (0, 4, 8), 8: (0, 4, 8)}
-_EIGHTH = 12
-_CLASS = [PLACES.index(p) if p in PLACES else -1 for p in range(_EIGHTH)]
 _PLAIN_NOTES = (3, 4, 6, 8, 9, 12, 16, 18, 21, 24, 30, 36, 42, 48, 54, 60, 72, 84, 96, 120, 144, 168, 192)
 _PLAIN_RESTS = (0, 3, 4, 6, 8, 9, 12, 18, 24, 30, 36, 48, 60, 72)
 _SEEN_HERE, _SEEN_ANYWHERE = 2, 40  # how often a value must be seen in a meter, or in all meters
@@ -77,7 +88,7 @@ def fit_tables(walks: Sequence[Tokens]) -> dict[str, np.ndarray]:
         kind, minor = int(walk.columns[0, meter]), (int(walk.columns[0, mode]) - 1) % 2
         position, pitches = 0, []
         for field, value in zip(walk.fields.tolist(), walk.values.tolist(), strict=True):
-            place = _CLASS[position % _EIGHTH]
+            place = CLASS[position % EIGHTH]
             if field == UPBEAT:
                 position = -value
             elif field == GAP and value != TO_END:
@@ -106,7 +117,7 @@ def _seen(counts: Float[np.ndarray, "meters places values"]) -> Float[np.ndarray
 @cache
 def _on_grid(size: int, least: int) -> Bool[np.ndarray, "places values"]:
     """For each of `PLACES` which lengths from `least` on end on a place that goes with it."""
-    ends = [[(place + n) % _EIGHTH in _ENDS[place] for n in range(least, least + size)] for place in PLACES]
+    ends = [[(place + n) % EIGHTH in _ENDS[place] for n in range(least, least + size)] for place in PLACES]
     return np.array(ends)
 
 
@@ -143,7 +154,7 @@ def _ends(bars: int, bar: int, notes: tuple[int, ...], rests: tuple[int, ...]) -
     size = MAX_UPBEAT + bars * bar + 1
     closed = open_ = starts = 0
     for at in range(size - 1, -1, -1):
-        place = _CLASS[(at - MAX_UPBEAT) % _EIGHTH]
+        place = CLASS[(at - MAX_UPBEAT) % EIGHTH]
         if place < 0:
             continue
         if (closed >> (at + 1)) & notes[place]:
@@ -231,10 +242,70 @@ class ThemeLimits:
         elif field == UPBEAT:
             found[self._upbeats_of(walker.bars)] = 1
         elif field == OCTAVE:
-            # The tonic of reference is at most a tritone from the middle of the range.
-            tonics = np.array([tonic_pitch(self.scene.key, k) for k in range(len(found))])
-            found[(tonics >= self.span[0] - 6) & (tonics <= self.span[1] + 6)] = 1
+            found[self._octaves()] = 1
         return found
+
+    def _octaves(self) -> Bool[np.ndarray, " octaves"]:
+        """The tonic of reference is at most a tritone from the middle of the range."""
+        tonics = tonic_pitch(self.scene.key, 0) + 12 * np.arange(FIELDS[OCTAVE].size)
+        return (tonics >= self.span[0] - 6) & (tonics <= self.span[1] + 6)
+
+    def walk(
+        self, stepper: Stepper, walker: ThemeWalker, points: Float[np.ndarray, " tokens"], temperature: float
+    ) -> list[int] | None:
+        """See `planner.drawing.WholeLimits`."""
+        stepper.reset()
+        values, sung = np.zeros(len(points), np.int64), np.zeros((3, len(points)), np.int64)
+        count, notes = walk_theme(stepper.network, self._rules, points, temperature, values, sung)
+        if count == OUT_OF_POINTS:
+            return None
+        if count < 0:
+            raise RuntimeError(f"{STREAM.name}: no {FIELDS[IMPOSSIBLE - count].name} is possible")
+        found = values[:count].tolist()
+        walker.lead_to_end(found, sung[:, :notes].tolist())
+        return found
+
+    @cached_property
+    def _rules(self) -> Rules:
+        """All that `weights` and `ThemeWalker.columns` go by, as arrays."""
+        scene, lengths = self.scene, MAX_BARS + 1
+        ends = np.zeros((3, lengths, units_of_walk(scene) + LONGEST + 1), dtype=bool)
+        upbeats = np.zeros((lengths, FIELDS[UPBEAT].size))
+        closing, right = np.zeros(lengths, dtype=bool), np.zeros((lengths, PITCHES))
+        chances = np.zeros((lengths, STEPS + 1, PITCHES))
+        for bars in self.bars:
+            own = self._ends_of(bars)
+            ends[:, bars, : len(own.closed)] = own.closed, own.open, own.starts
+            upbeats[bars, self._upbeats_of(bars)] = 1
+            wanted = self._closes[bars]
+            if wanted is not None:
+                closing[bars] = True
+                right[bars], chances[bars] = _close(self._steps, wanted)
+        places, strengths = place_columns(scene.meter)
+        chords, following, tones = chord_columns(scene)
+        allowed = np.zeros(FIELDS[BARS].size)
+        allowed[[b - 1 for b in self.bars]] = 1
+        return Rules(
+            fixed=np.array(fixed_columns(scene), dtype=np.int64),
+            scene=np.array([scene.bar, tonic_pitch(scene.key, 0), *self.span, first_phrase_column(scene)]),
+            cadences=np.array([cadence_column(scene, bars) for bars in range(lengths)]),
+            places=places,
+            strengths=strengths,
+            chords=chords,
+            following=following,
+            tones=tones,
+            notes=self._notes,
+            rests=self._rests,
+            closed=ends[0],
+            open=ends[1],
+            starts=ends[2],
+            bars=allowed,
+            octaves=self._octaves().astype(float),
+            upbeats=upbeats,
+            closing=closing,
+            right=right,
+            chances=chances,
+        )
 
     def _ends_of(self, bars: int) -> _Ends:
         if bars not in self._ends:
@@ -253,7 +324,7 @@ class ThemeLimits:
     def _gaps(self, walker: ThemeWalker) -> Float[np.ndarray, " values"]:
         ends = self._ends_of(walker.bars)
         at = walker.position + MAX_UPBEAT
-        place = _CLASS[walker.position % _EIGHTH]
+        place = CLASS[walker.position % EIGHTH]
         if place < 0:
             return np.zeros(FIELDS[GAP].size)
         found = self._rests_from.get((walker.bars, at))
@@ -275,7 +346,7 @@ class ThemeLimits:
     def _durations(self, walker: ThemeWalker) -> Float[np.ndarray, " values"]:
         ends = self._ends_of(walker.bars)
         at = walker.position + MAX_UPBEAT
-        place = _CLASS[walker.position % _EIGHTH]
+        place = CLASS[walker.position % EIGHTH]
         if place < 0:
             return np.zeros(LONGEST)
         found = self._notes_from.get((walker.bars, at))
@@ -288,7 +359,7 @@ class ThemeLimits:
             # A note that ends the theme is the next pitch; after others there are some more.
             chance = _close(self._steps, wanted)[1][:, walker.pitches[-1]]
             rest = left - 1 - np.arange(left)
-            ahead = np.clip(np.rint(rest / self._pace(walker)), 1, _STEPS - 1).astype(int) + 1
+            ahead = np.clip(np.rint(rest / self._pace(walker)), 1, STEPS - 1).astype(int) + 1
             ahead[-1] = 1
             found = found.copy()
             found[:left] *= chance[ahead]
@@ -300,7 +371,7 @@ class ThemeLimits:
 
     def _ahead(self, walker: ThemeWalker, left: int) -> int:
         """About how many notes are still to come in `left` units, at the pace so far; one at the least."""
-        return max(1, min(_STEPS, round(left / self._pace(walker))))
+        return max(1, min(STEPS, round(left / self._pace(walker))))
 
     def _pitches(self, walker: ThemeWalker) -> Float[np.ndarray, " values"]:
         found = np.zeros(PITCHES)
@@ -323,7 +394,7 @@ class ThemeLimits:
                 found *= right
         at = walker.position + MAX_UPBEAT
         bits = walker.tones[at]
-        if bits and walker.strengths[at] >= _STRONG:
+        if bits and walker.strengths[at] >= STRONG:
             found *= _fitting(bits)
         return found
 
@@ -349,7 +420,7 @@ def _close(
     for interval in range(-MAX_LEAP, MAX_LEAP + 1):
         moves[np.arange(12), (np.arange(12) + interval) % 12] += steps[:, interval + MAX_LEAP]
     rows = [np.array([float(pc in wanted) for pc in range(12)])]
-    for _ in range(_STEPS):
+    for _ in range(STEPS):
         rows.append(moves @ rows[-1])
     return _turned(rows[0]), np.array([_turned(np.maximum(row, _FLOOR)) for row in rows])
 
@@ -379,7 +450,7 @@ def _default_upbeats(scene: ThemeScene) -> tuple[int, ...]:
     """The first letter's theme begins where the plan does; others may begin up to half a bar early."""
     if scene.number == 0:
         pickup = scene.pickup
-        fits = pickup <= MAX_UPBEAT and pickup % _EIGHTH in PLACES
+        fits = pickup <= MAX_UPBEAT and pickup % EIGHTH in PLACES
         return (pickup,) if fits else (0,)
     most = min(MAX_UPBEAT, scene.bar // 2)
     return tuple(u for u in range(most + 1) if u == 0 or u % 6 == 0 or u in (3, 4, 8))

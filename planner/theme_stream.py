@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
+
+import numpy as np
+from jaxtyping import Int64
 
 from music.harmony import chord_pcs
 from music.pitch import Key
@@ -82,7 +85,7 @@ COLUMNS = (
     Column("pitch_two_bars_ago", PITCHES + 1),
 )
 STREAM = Stream("theme", COLUMNS, FIELDS)
-_REACH = tuple(bisect_right(_REACHES, size) for size in range(PITCHES))
+REACH = tuple(bisect_right(_REACHES, size) for size in range(PITCHES))
 _NO_NOTES = [0] * (len(COLUMNS) - STREAM.column["last_pitch"])
 
 
@@ -148,10 +151,11 @@ def decode(values: Sequence[int], scene: ThemeScene) -> Theme:
 
 
 @cache
-def _places(meter: Meter) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """For each unit of a bar the column of its place, and its strength 1..5."""
+def place_columns(meter: Meter) -> Int64[np.ndarray, "2 units"]:
+    """By unit from the longest upbeat on (`units_of_walk`) the column of its place, and its strength 1..5."""
     columns, strengths = [], []
-    for unit in range(meter.bar_div // UNIT_DIV):
+    bar = meter.bar_div // UNIT_DIV
+    for unit in range(bar):
         if unit % 6 == 0:
             columns.append(1 + unit // 6)
         elif unit % 4 == 0:
@@ -159,7 +163,12 @@ def _places(meter: Meter) -> tuple[tuple[int, ...], tuple[int, ...]]:
         else:
             columns.append(81 + unit // 3 % 8 if unit % 3 == 0 else 89)
         strengths.append({1.0: 5, 0.75: 4, 0.5: 3, 0.25: 2}.get(meter.strength(unit * UNIT_DIV), 1))
-    return tuple(columns), tuple(strengths)
+    return np.array([columns, strengths])[:, np.arange(-MAX_UPBEAT, MAX_BARS * bar + 1) % bar]
+
+
+def units_of_walk(scene: ThemeScene) -> int:
+    """Units from the longest upbeat to the end of the longest theme, that included."""
+    return MAX_UPBEAT + MAX_BARS * scene.bar + 1
 
 
 class ThemeWalker:
@@ -183,19 +192,42 @@ class ThemeWalker:
         self.pitches: list[int] = []
         self._lowest, self._highest = PITCHES, 0
         self._bar = scene.bar
-        units = MAX_UPBEAT + MAX_BARS * self._bar + 1
-        places, strengths = _places(scene.meter)
-        turn = MAX_UPBEAT % self._bar
-        shift, copies = (self._bar - turn) % self._bar, units // self._bar + 2
-        self._places = (places * copies)[shift : shift + units]
-        self.strengths = (strengths * copies)[shift : shift + units]
-        self._chords, self._next, self.tones = _chord_columns(scene.chords, scene.bars * scene.bar, units)
+        units = units_of_walk(scene)
         self._note_at = [-1] * units
         self._gap_at = [0] * units
-        self._fixed = _fixed(scene)
         self._bar_columns = [0] * units
         self._cadence = 0
         self._close = units
+
+    @cached_property
+    def strengths(self) -> tuple[int, ...]:
+        """Strength of each unit from the longest upbeat on, 1..5."""
+        return tuple(place_columns(self.scene.meter)[1].tolist())
+
+    @cached_property
+    def tones(self) -> tuple[int, ...]:
+        """Bits of the chord at each unit from the longest upbeat on, 0 unknown."""
+        return self._chord_columns[2]
+
+    @cached_property
+    def _places(self) -> tuple[int, ...]:
+        return tuple(place_columns(self.scene.meter)[0].tolist())
+
+    @cached_property
+    def _chord_columns(self) -> tuple[tuple[int, ...], ...]:
+        return tuple(tuple(row) for row in chord_columns(self.scene).tolist())
+
+    @cached_property
+    def _chords(self) -> tuple[int, ...]:
+        return self._chord_columns[0]
+
+    @cached_property
+    def _next(self) -> tuple[int, ...]:
+        return self._chord_columns[1]
+
+    @cached_property
+    def _fixed(self) -> tuple[int, ...]:
+        return fixed_columns(self.scene)
 
     def columns(self) -> list[int]:
         """What is known here; see `COLUMNS`."""
@@ -224,7 +256,7 @@ class ThemeWalker:
                 durations[-1],
                 durations[-2] if len(durations) > 1 else 0,
                 tone,
-                1 + _REACH[self._highest - last] * 6 + _REACH[last - self._lowest],
+                1 + REACH[self._highest - last] * 6 + REACH[last - self._lowest],
             )
         else:
             last = -1
@@ -290,8 +322,7 @@ class ThemeWalker:
             self._bar_columns = [base] * MAX_UPBEAT
             for bar in range(1, self.bars + 1):
                 self._bar_columns += [base + bar] * self._bar
-            closing = self.scene.closes(self.bars)
-            self._cadence = 1 if closing is None else 2 + CADENCES.index(closing)
+            self._cadence = cadence_column(self.scene, self.bars)
             self._close = MAX_UPBEAT + self.end - 2 * self._bar
             self.field = OCTAVE
         elif field == OCTAVE:
@@ -306,7 +337,20 @@ class ThemeWalker:
         """At the head the bar column tells the first phrase's length, then the theme's."""
         if self.field != BARS:
             return 1 + 5 * (self.bars - 1)
-        return 20 + min(5, self.scene.phrases[0][0]) if self.scene.phrases else 0
+        return first_phrase_column(self.scene)
+
+    def lead_to_end(self, values: Sequence[int], notes: Sequence[Sequence[int]]) -> None:
+        """As if these values had been pushed, all that a theme has.
+
+        Args:
+            values: of the head at least.
+            notes: onsets, durations and pitches (values) that the values say.
+        """
+        for value in values[: UPBEAT + 1]:
+            self.push(value)
+        self.onsets, self.durations, self.pitches = (list(row) for row in notes)
+        self.position = self.onsets[-1] + self.durations[-1] if self.onsets else self.position
+        self.field = None
 
     def theme(self) -> Theme:
         """The theme so far.
@@ -328,7 +372,7 @@ class ThemeWalker:
         return pitch + 12 if pitch < 0 else pitch - 12 * max(0, (pitch - 116) // 12)
 
 
-def _fixed(scene: ThemeScene) -> tuple[int, ...]:
+def fixed_columns(scene: ThemeScene) -> tuple[int, ...]:
     """The columns that stay the same all along."""
     upbeat = 0 if not scene.pickup else 1 + (scene.pickup > 12) + (scene.pickup > 24)
     first = 0
@@ -348,28 +392,32 @@ def _fixed(scene: ThemeScene) -> tuple[int, ...]:
     )
 
 
-@lru_cache(maxsize=64)
-def _chord_columns(
-    chords: tuple[tuple[int, int], ...], end: int, units: int
-) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """By unit from the longest upbeat on: chord and next chord as columns, the chord's pitch classes as bits.
+def cadence_column(scene: ThemeScene, bars: int) -> int:
+    """The column of the cadence that closes a theme of so many bars."""
+    closing = scene.closes(bars)
+    return 1 if closing is None else 2 + CADENCES.index(closing)
 
-    Args:
-        chords: as in `ThemeScene`.
-        end: of the last one, in units.
-        units: how many are told.
-    """
-    if not chords:
-        return (0,) * units, (0,) * units, (0,) * units
-    now, following, bits = [0] * MAX_UPBEAT, [chords[0][1] + 1] * MAX_UPBEAT, [0] * MAX_UPBEAT
-    tones = symbol_tones()
+
+def first_phrase_column(scene: ThemeScene) -> int:
+    """The column of the first phrase's length, before the theme's is known."""
+    return 20 + min(5, scene.phrases[0][0]) if scene.phrases else 0
+
+
+@lru_cache(maxsize=64)
+def chord_columns(scene: ThemeScene) -> Int64[np.ndarray, "3 units"]:
+    """By unit from the longest upbeat on: chord and next chord as columns, the chord's pitch classes as bits."""
+    units = units_of_walk(scene)
+    found = np.zeros((3, units), dtype=np.int64)
+    chords, tones = scene.chords, symbol_tones()
+    if chords:
+        found[1, :MAX_UPBEAT] = chords[0][1] + 1
+    at = MAX_UPBEAT
     for index, (onset, symbol) in enumerate(chords):
-        stop, after = (chords[index + 1][0], chords[index + 1][1] + 1) if index + 1 < len(chords) else (end, 0)
+        last = index + 1 == len(chords)
+        stop = scene.bars * scene.bar if last else chords[index + 1][0]
         length = min(stop, units) - onset
-        if length <= 0:
-            continue
-        now += [symbol + 1] * length
-        following += [after] * length
-        bits += [tones[symbol]] * length
-    missing = [0] * max(0, units - len(now))
-    return tuple((now + missing)[:units]), tuple((following + missing)[:units]), tuple((bits + missing)[:units])
+        if length > 0:
+            after = 0 if last else chords[index + 1][1] + 1
+            found[:, at : at + length] = [[symbol + 1], [after], [tones[symbol]]]
+            at += length
+    return found
