@@ -9,7 +9,7 @@ pickup or a wish has the place. A return has a link of its own: the same one whe
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from music.errors import PlanError, RequestError
 from music.pitch import STEP_PC, STEPS, Key, octave_of
 from music.plan import Chord, Plan, PlanNote, Section, Theme
 from music.time import DIVS_PER_QUARTER, Meter
@@ -77,15 +78,28 @@ def shipped_tables() -> LinkTables:
     )
 
 
-def with_links(plan: Plan, asked: Sequence[SectionWish], dice: Dice, tables: LinkTables | None = None) -> Plan:
+def with_links(
+    plan: Plan,
+    asked: Sequence[SectionWish],
+    dice: Dice,
+    given: Container[str] = (),
+    tables: LinkTables | None = None,
+) -> Plan:
     """The plan with links where its style has them and there is room.
 
     Args:
         plan: with chords, themes and pickup settled.
-        asked: the wishes for each section; none has a link whose bars are asked for one by one.
+        asked: the wishes for each section; a link that is asked for stands as it is, and none is drawn where bars are
+            asked for one by one.
         dice: the plan's chance.
+        given: letters of themes that are asked for; others lose an upbeat where a link that is asked for has the place.
         tables: None for those that ship.
+
+    Raises:
+        RequestError: a link that is asked for contradicts the rest of the plan.
     """
+    for index, wish in enumerate(asked):
+        plan = _with_wished(plan, index, wish, given)
     tables = tables or shipped_tables()
     share = tables.share(plan.style, plan.ensemble) / _ROOM
     if share <= 0:
@@ -94,13 +108,30 @@ def with_links(plan: Plan, asked: Sequence[SectionWish], dice: Dice, tables: Lin
     sections = list(plan.sections)
     for index, (section, following) in enumerate(pairwise(plan.sections)):
         place = _place(plan, index)
-        if place is None or asked[index].textures:
+        if place is None or asked[index].textures or asked[index].link:
             continue
         # The same pair of sections has the same link wherever it stands, as far as keys allow.
         rng = dice.stream(f"link {section.label} {following.label} {section.cadence}")
         if rng.random() < share:
             sections[index] = replace(section, link=_drawn(plan, index, place, unit, tables, rng))
     return replace(plan, sections=tuple(sections))
+
+
+def _with_wished(plan: Plan, index: int, wish: SectionWish, given: Container[str]) -> Plan:
+    if not wish.link:
+        return plan
+    sections = list(plan.sections)
+    following = sections[index + 1].theme if index + 1 < len(sections) else None
+    themes = (t if t.label != following or t.label in given else _without_upbeat(t) for t in plan.themes)
+    try:
+        sections[index] = replace(sections[index], link=wish.link)
+        return replace(plan, sections=tuple(sections), themes=tuple(themes))
+    except PlanError as error:
+        raise RequestError(f"sections[{index}] link contradicts the plan: {error}") from None
+
+
+def _without_upbeat(theme: Theme) -> Theme:
+    return replace(theme, notes=tuple(n for n in theme.notes if n.onset_div >= 0) or theme.notes)
 
 
 @dataclass(frozen=True)

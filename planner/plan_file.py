@@ -218,7 +218,9 @@ def plan_of_melody(planner: Planner, request: PlanRequest, path: str, *, seed: i
     form = request.form or _form_text(heard, passage.line.notes, key)
     title = request.title or passage.score.title or None
     plan = planner.plan(replace(request, form=form, key=key, meter=meter, bars=bars, title=title), seed=seed)
-    plan = replace(plan, pickup_div=passage.pickup_div)
+    # The melody is given from first to last: what leads across a bound is its own.
+    sections = tuple(replace(section, link=()) for section in plan.sections)
+    plan = replace(plan, pickup_div=passage.pickup_div, sections=sections)
     bounds = [0]
     for phrase in (p for s in heard.sections for p in s.phrases):
         bounds.append(bounds[-1] + phrase.bars)

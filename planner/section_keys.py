@@ -18,7 +18,7 @@ from planner.section_drafts import Draft, first_with, theme_letter
 from planner.wishes import SectionWish, cadences_at, fixed_chords
 
 _TOLD = ("bars", "variation", "density", "register", "texture", "dynamic", "tempo_scale", "theme")
-_WHOLE = ("phrases", "chords", "figures", "textures")
+_WHOLE = ("phrases", "chords", "figures", "textures", "link")
 
 
 class _Unmet(RequestError):

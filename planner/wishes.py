@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from music.analysis.cadence import is_dominant, is_tonic
 from music.harmony import figure, parse_figure
 from music.pitch import Key
-from music.plan import CADENCES, BarTexture, Chord, Phrase, Theme
+from music.plan import CADENCES, BarTexture, Chord, Phrase, PlanNote, Theme
 from music.time import Meter
 
 
@@ -35,6 +35,7 @@ class SectionWish:
         figures: chords as Roman numerals in the section's own key, a tuple for each bar from the first on; an empty
             one leaves its bar open. `fixed_chords` makes chords of them once key and meter are settled.
         textures: of all its bars.
+        link: notes that lead into the next section, as in `music.plan.Section`.
     """
 
     label: str | None = None
@@ -54,6 +55,7 @@ class SectionWish:
     bars_at_least: int = 0
     figures: tuple[tuple[str, ...], ...] = ()
     textures: tuple[BarTexture, ...] = ()
+    link: tuple[PlanNote, ...] = ()
 
 
 @dataclass(frozen=True)

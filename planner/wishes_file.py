@@ -26,7 +26,7 @@ from planner.interface import PartWish
 MAX_SECTIONS = 256
 MAX_DENSITY = 64.0  # notes struck a quarter: ten fingers six times a quarter are fewer
 _FIELDS = ("label", "bars", "key", "cadence", "phrases", "chords", "dynamic", "density", "register", "texture", "theme")
-SECTION_FIELDS = (*_FIELDS, "variation", "tempo_scale", "textures", "source")
+SECTION_FIELDS = (*_FIELDS, "variation", "tempo_scale", "textures", "source", "link")
 FIELDS = ("title", "style", "ensemble", "key", "meter", "pickup_div", "tempo_qpm", "sections", "themes")
 
 
@@ -205,6 +205,7 @@ def _section(data: object, index: int, source: str) -> list[PartWish]:
     else:
         values["chords"] = reader.items("chords", plan_json._chord_from_json, [])
     values["phrases"] = reader.items("phrases", plan_json._phrase_from_json, [])
+    values["link"] = reader.items("link", plan_json._note_from_json, [])
     values["textures"] = reader.items("textures", plan_json._texture_from_json, [])
     for bar, texture in enumerate(values["textures"]):
         if texture.density > MAX_DENSITY:

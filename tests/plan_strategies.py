@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import strategies as st
@@ -63,6 +64,14 @@ def themes(draw: st.DrawFn, label: str) -> Theme:
     return Theme(label, draw(st.integers(1, 8)), draw(st.sampled_from(KEYS)), tuple(notes))
 
 
+@st.composite
+def links(draw: st.DrawFn) -> tuple[PlanNote, ...]:
+    """Up to four notes before the next downbeat, within half a bar of any meter of `METERS`, or none."""
+    ends = sorted(draw(st.sets(st.integers(-5_000, 0), max_size=4)))
+    starts = [-6_000, *ends]
+    return tuple(PlanNote(a, b - a, draw(st.integers(0, 127))) for a, b in zip(starts, ends, strict=False))
+
+
 BAR_TEXTURES = st.builds(
     BarTexture, st.floats(0, 60), maybe(st.floats(0, 127)), st.integers(0, 127), st.sampled_from(RHYTHMS)
 )
@@ -102,6 +111,10 @@ def plans(draw: st.DrawFn) -> Plan:
     meter = draw(st.sampled_from(METERS))
     labels = draw(st.lists(st.from_regex(r"[A-D]'{0,2}", fullmatch=True), min_size=1, max_size=5))
     letters = draw(st.lists(st.sampled_from("ABCD"), unique=True, max_size=2))
+    made = [draw(sections(labels[: i + 1], meter, letters)) for i in range(len(labels))]
+    for index, following in enumerate(made[1:]):
+        if following.theme is None:  # a theme's upbeat would have the place
+            made[index] = replace(made[index], link=draw(links()))
     return Plan(
         title=draw(TITLES),
         style=draw(WORDS),
@@ -110,6 +123,6 @@ def plans(draw: st.DrawFn) -> Plan:
         meter=meter,
         pickup_div=draw(st.integers(0, meter.bar_div - 1)),
         tempo_qpm=draw(st.floats(20, 400)),
-        sections=tuple(draw(sections(labels[: i + 1], meter, letters)) for i in range(len(labels))),
+        sections=tuple(made),
         themes=tuple(draw(themes(letter)) for letter in letters),
     )

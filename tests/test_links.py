@@ -18,7 +18,7 @@ from composer.telling import RANGES as SOUNDING
 from composer.telling import Drawn, Teller, spans_of
 from evaluation.plans import cadences_kept
 from music.analysis.links import boundaries, lead_in
-from music.errors import PlanError
+from music.errors import PlanError, RequestError
 from music.pitch import ALL_KEYS, Key
 from music.plan import BarTexture, Plan, PlanNote, Section
 from music.plan_json import plan_from_json, plan_to_json
@@ -28,6 +28,7 @@ from planner.dice import Dice
 from planner.links import LinkTables, opening_pitch, pitch_at, rest_div, shipped_tables, staff_place, with_links
 from planner.themes import RANGES
 from planner.wishes import SectionWish
+from planner.wishes_file import wishes_from_json
 from tests.composer_cases import made_roll
 from tests.contract_composer import chords, piano_plan, theme
 
@@ -93,13 +94,13 @@ def test_drawn_links_keep_cadences_and_lead_into_the_next_note(key: str, meter: 
     plan = _plan(Key.parse(key), Meter.parse(meter))
     found = 0
     for seed in range(2):
-        linked = with_links(plan, FREE_WISHES, Dice(seed), ALWAYS)
+        linked = with_links(plan, FREE_WISHES, Dice(seed), tables=ALWAYS)
         assert cadences_kept([linked]) == cadences_kept([plan])
         assert replace(linked, sections=tuple(replace(s, link=()) for s in linked.sections)) == plan
         for section, following in pairwise(linked.sections):
             found += bool(section.link)
             _check_link(section, following, linked)
-        assert linked == with_links(plan, FREE_WISHES, Dice(seed), ALWAYS)
+        assert linked == with_links(plan, FREE_WISHES, Dice(seed), tables=ALWAYS)
         # A B and A B: a return with the same section after it has the same link.
         assert linked.sections[1].key != linked.sections[3].key or linked.sections[0].link == linked.sections[2].link
     assert found >= 5
@@ -124,12 +125,12 @@ def test_no_link_where_the_place_is_taken_or_asked_for() -> None:
     plan = _plan()
     dice = Dice(1)
     upbeat = replace(plan.themes[1], notes=(PlanNote(-QUARTER, QUARTER, 72), *plan.themes[1].notes))
-    taken = with_links(replace(plan, themes=(plan.themes[0], upbeat)), FREE_WISHES, dice, ALWAYS)
+    taken = with_links(replace(plan, themes=(plan.themes[0], upbeat)), FREE_WISHES, dice, tables=ALWAYS)
     assert [bool(s.link) for s in taken.sections] == [False, True, False, True, False]
-    pickup = with_links(replace(plan, pickup_div=QUARTER), FREE_WISHES, dice, ALWAYS)
+    pickup = with_links(replace(plan, pickup_div=QUARTER), FREE_WISHES, dice, tables=ALWAYS)
     assert [bool(s.link) for s in pickup.sections] == [True, False, False, False, False]
     bars = (BarTexture(1.0, 60.0, 12, "quarter"),) * 8
-    wished = with_links(plan, (SectionWish(textures=bars), *FREE_WISHES[1:]), dice, ALWAYS)
+    wished = with_links(plan, (SectionWish(textures=bars), *FREE_WISHES[1:]), dice, tables=ALWAYS)
     assert not wished.sections[0].link
     assert wished.sections[1].link
     late = replace(plan.sections[0], chords=chords(plan.key, plan.meter, "I IV V I I IV I V7"))
@@ -139,8 +140,30 @@ def test_no_link_where_the_place_is_taken_or_asked_for() -> None:
     held = replace(late.chords[-1], duration_div=2 * QUARTER)
     late = replace(late, chords=(*late.chords[:-1], held, replace(close, root=plan.key.pc, bass=plan.key.pc)))
     assert (
-        not with_links(replace(plan, sections=(late, *plan.sections[1:])), FREE_WISHES, dice, ALWAYS).sections[0].link
+        not with_links(replace(plan, sections=(late, *plan.sections[1:])), FREE_WISHES, dice, tables=ALWAYS)
+        .sections[0]
+        .link
     )
+
+
+def test_a_link_that_is_asked_for_stands_or_is_refused() -> None:
+    wished = with_links(_plan(), (SectionWish(link=RUN), *FREE_WISHES[1:5]), Dice(0))
+    assert wished.sections[0].link == RUN
+    upbeat = replace(_plan().themes[1], notes=(PlanNote(-QUARTER, QUARTER, 72), *_plan().themes[1].notes))
+    plan = replace(_plan(), themes=(_plan().themes[0], upbeat))
+    asked = (SectionWish(link=RUN), *FREE_WISHES[1:5])
+    assert with_links(plan, asked, Dice(0)).themes == _plan().themes
+    with pytest.raises(RequestError, match="upbeat of theme B"):
+        with_links(plan, asked, Dice(0), given={"B"})
+    with pytest.raises(RequestError, match=r"sections\[4\] link contradicts the plan: .* is the last"):
+        with_links(_plan(), (*FREE_WISHES[:4], SectionWish(link=RUN)), Dice(0))
+
+
+def test_a_whole_plan_with_links_is_a_file_of_wishes() -> None:
+    data = plan_to_json(_linked(_plan()))
+    parts = {(part.where, part.name): part.value for part in wishes_from_json(data).parts}
+    assert parts[0, "link"] == RUN
+    assert (1, "link") not in parts
 
 
 def test_choirs_have_none_and_shares_lean_on_the_ensemble() -> None:
