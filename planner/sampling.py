@@ -114,7 +114,7 @@ class LearnedPlanner:
         given = _given(wishes, plan, asked)
         plan = self._with_chords(plan, asked, given, dice)
         plan = self._with_themes(plan, wishes, asked, given, dice)
-        return with_links(_with_wished_textures(with_textures(plan, dice), asked), asked, dice)
+        return with_links(_with_wished_textures(with_textures(plan, dice), asked), asked, dice, given)
 
     def _draw(self, stream: str, walker: Any, limits: Limits, rng: Any) -> list[int]:
         heat = self.temperature * (_THEME_HEAT if stream == "theme" else 1.0)
