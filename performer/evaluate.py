@@ -118,7 +118,7 @@ def evaluate(cfg: dict[str, Any]) -> str:
     options = {"expression": float(cfg.get("expression", 1.0)), "told_style": bool(task.get("told_style", True))}
     performers = make_performers(task["performers"], weights=weights, **options)
     loaded = load_performances(cfg["data"]["name"], task["split"], cache_dir=Path(cfg["cache_dir"]))
-    pieces = chosen(pieces_of(loaded), task.get("compositions"))
+    pieces = pieces_of(chosen(loaded, task.get("compositions")))
     if not any(piece.pairs for piece in pieces):
         raise RequestError(f"{cfg['data']['name']} has no piece of the {task['split']} split that two pianists play")
     figures = measure(

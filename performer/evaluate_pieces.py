@@ -6,7 +6,7 @@ have the same notes at the same places; ids may differ, since notes are joined b
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Protocol, runtime_checkable
@@ -119,19 +119,25 @@ def pieces_of(pairs: Iterable[tuple[Origin, PairedPerformance]]) -> list[Piece]:
     return sorted(pieces.values(), key=lambda p: (p.composition, p.edition))
 
 
-def chosen(pieces: list[Piece], wanted: int | list[str] | None) -> list[Piece]:
-    """Those of some compositions.
+def chosen(
+    pairs: Iterable[tuple[Origin, PairedPerformance]], wanted: int | Sequence[str] | None
+) -> Iterable[tuple[Origin, PairedPerformance]]:
+    """The performances of some compositions.
 
     Args:
-        pieces: all.
-        wanted: names of compositions; or how many, which are spread over the list; None for all.
+        pairs: all.
+        wanted: names of compositions; or how many of those that two pianists play, spread over the list; None for all.
     """
-    names = sorted({p.composition for p in pieces})
-    if isinstance(wanted, int) and wanted < len(names):
-        names = [names[i * len(names) // wanted] for i in range(wanted)]
-    elif isinstance(wanted, list):
-        names = wanted
-    return [p for p in pieces if p.composition in names]
+    if wanted is None:
+        return pairs
+    if isinstance(wanted, int):
+        pairs = list(pairs)
+        players: dict[str, set[str]] = {}
+        for origin, _ in pairs:
+            players.setdefault(origin.composition, set()).add(origin.pianist)
+        names = sorted(name for name, who in players.items() if len(who) > 1)
+        wanted = [names[i * len(names) // wanted] for i in range(wanted)] if wanted < len(names) else names
+    return [(origin, pair) for origin, pair in pairs if origin.composition in wanted]
 
 
 def _grace(score: Score) -> Bool[np.ndarray, " notes"]:

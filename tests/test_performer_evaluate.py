@@ -72,9 +72,10 @@ def test_scores_with_the_same_notes_are_one_piece() -> None:
     ]
     assert found[0].pianists == ("p0", "p1")
     assert found[0].played[1].velocity[:2].tolist() == [78, 66]
-    assert {p.composition for p in chosen(found, 2)} == {"Bach/1", "Bach/2"}
-    assert [p.composition for p in chosen(found, ["Mozart/1"])] == ["Mozart/1"]
-    assert chosen(found, None) == found
+    assert {e.composition for e, _ in chosen(rows, 2)} == {"Bach/1", "Bach/2"}
+    assert [e.composition for e, _ in chosen(iter(rows), ["Mozart/1"])] == ["Mozart/1"] * 2
+    assert list(chosen(rows, None)) == rows
+    assert len(list(chosen(rows, 99))) == 7
 
 
 @pytest.fixture(scope="module")
