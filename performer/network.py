@@ -95,7 +95,8 @@ class Convolutions(nn.Module):
 
 
 def mean_of(values: Float[Tensor, "n d"], place: Int[Tensor, " n"], size: int) -> Float[Tensor, "s d"]:
-    """Mean of the rows that belong to each place, 0 where none does."""
+    """Mean of the rows that belong to each place, 0 where none does; in single precision, whatever the rows have."""
+    values = values.float()
     total = values.new_zeros(size, values.shape[1]).index_add_(0, place, values)
     count = values.new_zeros(size).index_add_(0, place, values.new_ones(len(place)))
     return total / count.clamp(min=1)[:, None]
@@ -148,9 +149,10 @@ class ScoreReader(nn.Module):
         flat_bar = batch.bar.reshape(-1)
         bar = mean_of(onset.reshape(count * longest, -1), flat_bar, count * most + 1)
         bar = self.bars(bar[:-1].view(count, most, -1), batch.bars)
-        spread = torch.cat([bar.reshape(count * most, -1), bar.new_zeros(1, bar.shape[-1])])[flat_bar]
-        state = torch.cat([onset, spread.view(count, longest, -1)], dim=-1)
-        tempo = self.tempo_out(torch.cat([state, batch.onsets], dim=-1))[..., 0]
+        of_bar = torch.cat([bar.reshape(count * most, -1), bar.new_zeros(1, bar.shape[-1])])[flat_bar]
+        state = torch.cat([onset, of_bar.view(count, longest, -1)], dim=-1)
+        tempo = self.tempo_out(torch.cat([state, batch.onsets], dim=-1))[..., 0].float()
         at_note = self.to_note(state).view(count * longest, -1)[batch.place]
         found = self.note_out(torch.cat([at_note, note, batch.notes], dim=-1))
-        return Reading(tempo, self.shapes(found), self.spread(found.detach()).clamp(-4, 2), state, bar)
+        spread = self.spread(found.detach()).float().clamp(-4, 2)
+        return Reading(tempo, self.shapes(found).float(), spread, state, bar)

@@ -136,7 +136,7 @@ class Drawer(nn.Module):
     ) -> tuple[Float[Tensor, "b t o"], tuple[Tensor, Tensor]]:
         """Takes `read`, the output of `context`, so that this is computed once for all steps."""
         found, after = self.lstm(torch.cat([read, given], -1), state)
-        return self.out(torch.cat([found, read], -1)), after
+        return self.out(torch.cat([found, read], -1)).float(), after
 
 
 class NoiseNetwork(nn.Module):
@@ -156,7 +156,7 @@ class NoiseNetwork(nn.Module):
         """Expected levels of a performance."""
         inside = torch.arange(reading.onset.shape[1], device=reading.onset.device) < score.lengths[:, None]
         pooled = (reading.onset.detach() * inside[..., None]).sum(1) / score.lengths[:, None]
-        return self.levels(pooled)
+        return self.levels(pooled).float()
 
     def nats(self, batch: Batch, reading: Reading) -> dict[str, Tensor]:
         """Mean nats of bars, onsets, pedal, notes and levels (levels: of each whole performance)."""

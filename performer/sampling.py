@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from music.errors import RequestError, ScoreError, WeightsError
@@ -14,7 +15,7 @@ from music.performance import Performance
 from music.plan import Plan
 from music.score import Score
 from performer.assemble import Settings, assemble
-from performer.batch import collate, sheet_of
+from performer.batch import Sheet, collate, sheet_of
 from performer.codec import NoteParameters, decode
 from performer.drawing import Amounts, Draws, draw
 from performer.features import NOTE_COLUMNS, ONSET_COLUMNS, ScoreFeatures, score_features
@@ -107,10 +108,17 @@ class LearnedPerformer:
         features = score_features(score, plan=plan)
         tag = self.style or (plan.style if plan is not None else "")
         index = self.config.styles.index(tag) + 1 if tag in self.config.styles else 0
-        sheet = collate([sheet_of(features, index)])
+        sheet = collate([self._seen(sheet_of(features, index))])
         with torch.inference_mode():
             readings = tuple(network.reader(sheet) for network in self.networks)
         return Prepared(score, plan, features, written_markings(score, plan), readings, sheet)
+
+    def _seen(self, sheet: Sheet) -> Sheet:
+        """The sheet without the columns that were constant in training, of which the weights know nothing."""
+        unknown = set(self.about.get("constant", ()))
+        notes = np.array([f"notes.{name}" not in unknown for name in NOTE_COLUMNS])
+        onsets = np.array([f"onsets.{name}" not in unknown for name in ONSET_COLUMNS])
+        return replace(sheet, notes=sheet.notes * notes, onsets=sheet.onsets * onsets)
 
     def draws(self, prepared: Prepared, seeds: Sequence[int]) -> Draws:
         """Samples in standard units: what all networks expect on the mean, and the first one's departures."""

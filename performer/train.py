@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from pytorch_lightning.loggers import Logger
 
@@ -51,6 +52,7 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, An
         "networks": [module.network.config.to_dict()],
         "amounts": {},
         "chord_spread": _has_chord_spread(train_set),
+        "constant": constant_columns(train_set),
         "trained_on": {"data": data["name"], "performances": len(train_set), "digest": digest_of(train_set)},
         "licence": data.get("licence") or "",
         "seed": int(cfg["seed"]),
@@ -62,6 +64,16 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, An
     seconds = round(time.perf_counter() - started, 1)
     left_out = [f"{name}: {reason}" for name, reason in (*dropped, *also)]
     return {**found, "dropped": left_out, "seconds": seconds, "weights": str(weights), "task": task["name"]}
+
+
+def constant_columns(examples: tuple[Example, ...]) -> list[str]:
+    """Names of the columns that are the same in all examples: weights know nothing of them, so they are concealed."""
+    found: list[str] = []
+    for names, part in ((NOTE_COLUMNS, "notes"), (ONSET_COLUMNS, "onsets")):
+        tables = [getattr(e.features, part) for e in examples]
+        low, high = np.min([t.min(0) for t in tables], 0), np.max([t.max(0) for t in tables], 0)
+        found += [f"{part}.{name}" for name, least, most in zip(names, low, high, strict=True) if least == most]
+    return found
 
 
 def _has_chord_spread(examples: tuple[Example, ...]) -> bool:
