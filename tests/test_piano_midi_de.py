@@ -8,7 +8,9 @@ import pytest
 
 from music.aligned_files import numbered_list, read_aligned, read_alignment
 from music.errors import FileError, MidiError
-from music.performance_corpus import prepare_all
+from music.midi import read_midi
+from music.musicxml import write_musicxml
+from music.performance_corpus import PerformanceReport, prepare_all
 from music.piano_midi_de import hand_of_track, read_piano_midi
 from music.time import DIVS_PER_QUARTER
 from music.voices import LOWER, UPPER
@@ -114,7 +116,8 @@ def test_the_set_is_prepared_for_composer_and_performer(tmp_path: Path) -> None:
     place = {"path": tmp_path / "set", "cache_dir": tmp_path / "cache", "workers": 1, "progress": False}
     scores, performances = prepare_all("piano_midi_de", **place)  # type: ignore[arg-type]
     assert (scores.kept, performances.kept) == (2, 2)
-    found = {e.composition: e for e in performances.manifest.entries}  # type: ignore[union-attr]
+    assert isinstance(performances, PerformanceReport)
+    found = {e.composition: e for e in performances.manifest.entries}
     assert {name: e.split for name, e in found.items()} == {"chpn_op25_e3": "train", "mz_331_1": "test"}
     assert (found["mz_331_1"].work, found["mz_331_1"].style) == ("Mozart/Piano_Sonatas/11", "mozart_piano")
     assert found["mz_331_1"].pianist == "krueger"
@@ -134,6 +137,19 @@ def test_an_alignment_joins_score_and_performance(tmp_path: Path) -> None:
         "1\t0.521\t61",
     ]
     assert numbered_list(tmp_path / "piece.mid").splitlines()[4] == "3\t3.0000\t63"
+
+
+def test_a_musicxml_score_goes_before_a_midi_one(tmp_path: Path) -> None:
+    path = write_aligned(tmp_path)
+    plain = read_aligned(path)
+    write_musicxml(read_midi(tmp_path / "piece.mid"), tmp_path / "piece.musicxml")
+    (tmp_path / "piece.mid").write_bytes(b"not read")
+    pair = read_aligned(path)
+    assert [(n.onset_div, n.pitch) for n in pair.score.notes] == [(n.onset_div, n.pitch) for n in plain.score.notes]
+    assert [(n.onset_sec, n.pitch) for n in pair.performance.notes] == [
+        (n.onset_sec, n.pitch) for n in plain.performance.notes
+    ]
+    assert {n.pitch for n in pair.score.notes if n.id not in pair.aligned} == {63}
 
 
 def test_alignments_are_plain_text(tmp_path: Path) -> None:
