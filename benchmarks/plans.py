@@ -18,6 +18,7 @@ from music.cache import default_cache_dir
 
 MODELS = {"network": "network", "markov": "order 2", "markov_two_tokens": "two tokens", "grammar": "grammar, smoothed"}
 ASKED = ("section count", "section bars", "key relations", "cadence types", "chord bigrams")
+HELD_OUT = "people's held-out plans"
 Figures = Mapping[str, Any]
 
 
@@ -108,9 +109,10 @@ def markdown(figures: Figures) -> str:
         table(["style", *nats], style_rows(nats)),
     ]
     for name, groups in figures["divergence"].items():
+        plans, _, whose = name.partition(" beside ")
         parts.append(
-            f"{name.capitalize()} plans: Jensen-Shannon divergence from half of people's held-out plans, as a multiple "
-            "of the other half's (with the 2.5th and 97.5th percentiles over splits into halves)."
+            f"{plans.capitalize()} plans: Jensen-Shannon divergence from half of {whose or HELD_OUT}, "
+            "as a multiple of the other half's (with the 2.5th and 97.5th percentiles over splits into halves)."
         )
         parts.append(table(["group", "plans in a half", *_measures(groups)], ratio_rows(groups)))
     left_out = ", ".join(figures["styles_left_out"])

@@ -101,6 +101,37 @@ def compare(
     return tuple(sorted(found, key=lambda d: d.group))
 
 
+def compare_changed(
+    people: Sequence[Plan],
+    changed: Sequence[Plan],
+    *,
+    seed: int,
+    draws: int = 200,
+    measures: Mapping[str, Callable[[Plan], Counter[Hashable]]] = MEASURES,
+    missing: Sequence[frozenset[str]] | None = None,
+) -> tuple[Divergence, ...]:
+    """How far a change to people's own plans leads away from them: the second half stands changed against the first.
+
+    Args:
+        people: held-out plans.
+        changed: the same ones, changed; in the same order.
+        seed, draws, measures, missing: see `compare`.
+    """
+    found = []
+    for name, measure in measures.items():
+        needs = NEEDS.get(name, frozenset())
+        told = [i for i in range(len(people)) if missing is None or needs.isdisjoint(missing[i])]
+        for group, members in groups([people[i] for i in told]).items():
+            chosen = [told[index] for index in members]
+            table = _table([*(people[i] for i in chosen), *(changed[i] for i in chosen)], measure)
+            if table.sum() > 0:
+                rng, size, half = np.random.default_rng(seed), len(chosen), len(chosen) // 2
+                orders = [rng.permutation(size) for _ in range(draws)]
+                rows = [(o[:half], o[half : 2 * half], o[half : 2 * half] + size) for o in orders]
+                found.append(_measured(group, name, table, rows, np.random.default_rng(seed)))
+    return tuple(sorted(found, key=lambda d: d.group))
+
+
 def _pool(people: Sequence[Plan], ours: Sequence[Plan]) -> list[Plan]:
     """Ours in people's styles.
 

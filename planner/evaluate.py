@@ -19,7 +19,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from tqdm import tqdm
 
-from evaluation.plan_divergence import Divergence, compare, groups
+from evaluation.plan_divergence import Divergence, compare, compare_changed, groups
+from evaluation.plan_promises import with_promises
 from evaluation.plans import at_home, cadences_kept, lengths, theme_figures
 from music.analysis.marked_plan import MarkedPlan, Origin
 from music.errors import RequestError
@@ -36,6 +37,8 @@ LEAST_PLANS = 3  # held-out plans that a style must have for its mean to count
 # What a real plan must tell to stand beside ours: so each piece stands there once, read from its score. An analysis by
 # people beside it (which has no themes) would put the same piece into both halves.
 COMPARED = frozenset({"sections", "phrases", "cadences", "keys", "home", "chords", "themes"})
+PEOPLE_PROMISED = "people's own (made to keep both promises)"
+LEARNED_PROMISED = "learned beside people's held-out plans made to keep both promises"
 Nats = Sequence[Float[np.ndarray, " _"]]  # a row for each walk
 
 
@@ -254,6 +257,22 @@ def compare_plans(
     }
 
 
+def promises_compared(
+    people: Sequence[MarkedPlan], ours: Sequence[Plan], *, seed: int, draws: int
+) -> dict[str, dict[str, Any]]:
+    """What the planner's two promises cost: home at both ends, and cadences in the phrases' last chords.
+
+    Returns:
+        `PEOPLE_PROMISED`: people's own plans made to keep them, against people's as they are; `LEARNED_PROMISED`: ours
+        against people's made to keep them.
+    """
+    real, missing = [m.plan for m in people], [m.missing for m in people]
+    kept = [with_promises(plan) for plan in real]
+    changed = compare_changed(real, kept, seed=seed, draws=draws, missing=missing)
+    beside = compare(kept, ours, seed=seed, draws=draws, missing=missing)
+    return {PEOPLE_PROMISED: divergence_table(changed), LEARNED_PROMISED: divergence_table(beside)}
+
+
 def training_plans_compared(
     people: Sequence[MarkedPlan], training: Sequence[MarkedPlan], *, seed: int, draws: int
 ) -> dict[str, Any]:
@@ -281,7 +300,8 @@ def evaluate(cfg: dict[str, Any]) -> dict[str, Any]:
             `draws`, `progress`.
 
     Returns:
-        Figures: `nats` by unit, `divergence` of the learned planner's and the grammar's plans, `plans` with what each
+        Figures: `nats` by unit, `divergence` of the learned planner's and the grammar's plans (and what the promises
+        cost, see `promises_compared`), `plans` with what each
         side keeps, and how long it took.
 
     Raises:
@@ -318,6 +338,7 @@ def evaluate(cfg: dict[str, Any]) -> dict[str, Any]:
     found["divergence"]["people's training"] = training_plans_compared(
         people, training, seed=seed, draws=int(task["draws"])
     )
+    found["divergence"] |= promises_compared(people, ours, seed=seed, draws=int(task["draws"]))
     real = [m.plan for m in people]
     compared = {people[i].plan.style for members in groups(real).values() for i in members}
     themes = theme_measure(plans)

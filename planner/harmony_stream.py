@@ -33,29 +33,15 @@ from planner.harmony_symbols import (
 from planner.streams import Column, Field, Stream, Tokens, bucket, written
 
 MAX_STYLES = 96
-METERS = (
-    "4/4",
-    "3/4",
-    "2/4",
-    "6/8",
-    "3/8",
-    "2/2",
-    "6/4",
-    "9/8",
-    "12/8",
-    "4/8",
-    "3/2",
-    "2/8",
-    "8/4",
-    "5/4",
-    "5/8",
-    "4/2",
+METERS = tuple(
+    ["4/4", "3/4", "2/4", "6/8", "3/8", "2/2", "6/4", "9/8", "12/8", "4/8", "3/2", "2/8", "8/4", "5/4", "5/8", "4/2"]
 )
 POSITIONS = 32  # units of a bar that are told apart
 _BARS_LEFT = (2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32)
 _DENSITIES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
 _VARIATIONS = (1e-9, 0.15, 0.3, 0.5)
 _IDEAS = 5
+_TOLD_LATE = ("satb",)  # see `HarmonyScene.told_late`; chords of quartets and piano pieces are as near either way
 
 STREAM = Stream(
     name="harmony",
@@ -115,6 +101,9 @@ class HarmonyScene:
         previous: 1 + symbol in this section's key of what sounds just before it, 0 for none.
         known_phrases, known_cadences: False where nobody wrote them down: columns that tell of them are 0.
         unmade: phrases whose chords do not make their cadence (training only): their column is 0 too.
+        told_late: that column is 0 but in a phrase's last bar (sampling): only half of people's phrases make their
+            cadence in the section's key at the bar line, and the others, of which the network was told none, are those
+            that pass through other keys. What is told from the start never leaves the key.
     """
 
     style: int
@@ -134,6 +123,7 @@ class HarmonyScene:
     known_phrases: bool = True
     known_cadences: bool = True
     unmade: frozenset[int] = frozenset()
+    told_late: bool = False
 
     @cached_property
     def unit(self) -> int:
@@ -161,15 +151,22 @@ class HarmonyScene:
 
 
 def scene_of(
-    plan: Plan, index: int, styles: Sequence[str], *, known_phrases: bool = True, known_cadences: bool = True
+    plan: Plan,
+    index: int,
+    styles: Sequence[str],
+    *,
+    known_phrases: bool = True,
+    known_cadences: bool = True,
+    given: bool = False,
 ) -> HarmonyScene:
-    """The scene of a plan's section.
+    """The scene of a plan's section, for chords that are to be drawn.
 
     Args:
         plan: of which the sections before `index` have their chords where they are known.
         index: of the section.
         styles: all tags that the network knows.
         known_phrases, known_cadences: whether the plan's were written by someone who knew.
+        given: its chords are there, to be learned from.
     """
     section = plan.sections[index]
     source = plan.sections[section.source] if section.source is not None else None
@@ -194,6 +191,7 @@ def scene_of(
         previous=previous,
         known_phrases=known_phrases,
         known_cadences=known_cadences,
+        told_late=not given and plan.ensemble in _TOLD_LATE,
     )
 
 
@@ -296,6 +294,9 @@ class HarmonyWalker:
         bar, unit = divmod(onset, bar_units)
         left = self.phrase_end_unit - onset
         known = scene.known_phrases
+        phrase_row = self._phrase_row
+        if scene.told_late and left > bar_units:
+            phrase_row = [*phrase_row[:2], 0]
         place = unit if unit < POSITIONS else POSITIONS - 1
         to_bar = bar_units - unit
         count = len(tokens)
@@ -309,7 +310,7 @@ class HarmonyWalker:
             past = [scene.previous, 0, 0, 0]
         return [
             *self._fixed,
-            *self._phrase_row,
+            *phrase_row,
             (left if left <= MAX_UNITS else MAX_UNITS + 1) if known else 0,
             to_bar if to_bar <= POSITIONS else POSITIONS,
             bars,
@@ -454,7 +455,7 @@ def encode(
     section = plan.sections[index]
     if not section.chords:
         return None
-    scene = scene_of(plan, index, styles, known_phrases=known_phrases, known_cadences=known_cadences)
+    scene = scene_of(plan, index, styles, known_phrases=known_phrases, known_cadences=known_cadences, given=True)
     pieces = placed_chords(section.chords, section.key, scene.unit)
     if only_made:
         scene = replace(scene, unmade=_unmade(scene, pieces))

@@ -272,3 +272,20 @@ def test_fixed_chords_are_laid_over_exactly() -> None:
     assert found[1].bass == 4
     assert with_fixed(drawn, (), C) == drawn
     assert SYMBOLS == 432
+
+
+def test_a_choir_is_told_a_phrases_cadence_in_its_last_bar() -> None:
+    part = section(Phrase(2, "a", "PAC"), names="I:4 IV:4 V7:4 I:4")
+    columns = {}
+    for ensemble, style in (("satb", "bach_chorale"), ("quartet", "haydn_quartet")):
+        plan = Plan("t", style, ensemble, C, Meter(4, 4), 0, 90.0, (part,))
+        walker, told = HarmonyWalker(scene_of(plan, 0, STYLES)), []
+        while walker.field is not None:
+            told.append(column(walker, "cadence"))
+            walker.push((symbol("I"), 3)[walker.symbol is not None])
+        columns[ensemble] = told
+        tokens = encode(plan, 0, STYLES)
+        assert tokens is not None
+        assert (tokens.columns[:, STREAM.column["cadence"]] > 0).all()  # what is learned from is told all along
+    heard = columns["quartet"][0]
+    assert columns == {"satb": [0, 0, 0, 0, heard, heard, heard, heard], "quartet": [heard] * 8}

@@ -20,6 +20,8 @@ from music.plan import Plan
 from planner import form_columns
 from planner.corpus import STREAMS, known_styles, walks_of
 from planner.evaluate import (
+    LEARNED_PROMISED,
+    PEOPLE_PROMISED,
     UNITS,
     compare_plans,
     evaluate,
@@ -174,7 +176,13 @@ def test_the_task_and_its_tables(plans: list[MarkedPlan], tmp_path: Path, monkey
     }
     figures = evaluate({"data": {}, "task": task, "seed": 0, "cache_dir": str(tmp_path), "weights": None})
     assert figures["nats"]["chord"]["network"] == pytest.approx(2.0)
-    assert set(figures["divergence"]) == {"learned", "grammar", "people's training"}
+    assert set(figures["divergence"]) == {
+        "learned",
+        "grammar",
+        "people's training",
+        PEOPLE_PROMISED,
+        LEARNED_PROMISED,
+    }
     assert figures["divergence"]["learned"] == figures["divergence"]["grammar"]
     assert set(figures["plans"]) == {"learned", "grammar", "people"}
     assert figures["plans"]["people"]["at_home"] == 1.0
@@ -182,3 +190,5 @@ def test_the_task_and_its_tables(plans: list[MarkedPlan], tmp_path: Path, monkey
     text = markdown(json.loads(json.dumps(figures)))
     assert "| chord, first statements | 2.00 |" in text
     assert "| bach_chorale | 9 |" in text
+    assert "Learned plans: Jensen-Shannon divergence from half of people's held-out plans made to keep both" in text
+    assert "People's own (made to keep both promises) plans: " in text
