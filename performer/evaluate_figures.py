@@ -115,6 +115,7 @@ def human_figures(pieces: Sequence[Piece]) -> dict[str, Any]:
     """Pianists among themselves; pieces with one pianist add to spreads and habits alone."""
     pairs = by_composition(pieces, lambda _, p: human_pairs(p))
     spread = [spreads(p.layout, one) for p in pieces for one in p.played]
+    limits = {name: list(band([row[name] for row in spread])) for name in SPREADS}
     return {
         "r": balance(pairs, composers(pieces)),
         "r_by_composition": pairs,
@@ -122,7 +123,8 @@ def human_figures(pieces: Sequence[Piece]) -> dict[str, Any]:
         "groups": sum(bool(p.pairs) for p in pieces),
         "compositions": len(pairs),
         "performances": len(spread),
-        "band": {name: list(band([row[name] for row in spread])) for name in SPREADS},
+        "band": limits,
+        "all_within": share_all(pieces, [p.played for p in pieces], limits),
         "spread": mean_of(spread),
         "lag_one": mean_of(by_composition(pieces, lambda _, p: [lag_one(p.layout, one) for one in p.played]).values()),
         "habits": habit_shares(pieces, [p.played for p in pieces]),
@@ -172,16 +174,18 @@ def spread_figures(pieces: Sequence[Piece], made: Sequence[Samples], limits: Map
         "share_within": mean_of(by_composition(pieces, inside).values()),
         "ratio": {name: 2.0**value for name, value in ratios.items()},
         "mean": mean_of(spreads(p.layout, one) for p, m in zip(pieces, made, strict=True) for one in m.played),
-        "all_within": share_all(pieces, made, limits),
+        "all_within": share_all(pieces, [m.played for m in made], limits),
     }
 
 
-def share_all(pieces: Sequence[Piece], made: Sequence[Samples], limits: Mapping[str, Any]) -> float:
-    """Share of samples of which every spread lies within the band, the mean over compositions."""
+def share_all(
+    pieces: Sequence[Piece], performances: Sequence[Sequence[Played]], limits: Mapping[str, Sequence[float]]
+) -> float:
+    """Share of performances of which every spread that is known lies within the band, the mean over compositions."""
 
     def rows(i: int, piece: Piece) -> list[Rows]:
-        found = [spreads(piece.layout, one) for one in made[i].played]
-        return [{"all": float(all(limits[n][0] <= r[n] <= limits[n][1] for n in SPREADS))} for r in found]
+        found = [spreads(piece.layout, one) for one in performances[i]]
+        return [{"all": float(not any(r[n] < limits[n][0] or r[n] > limits[n][1] for n in SPREADS))} for r in found]
 
     return mean_of(by_composition(pieces, rows).values())["all"]
 

@@ -88,6 +88,7 @@ def test_pianists_among_themselves(figures: dict[str, Any]) -> None:
     assert (human["compositions"], human["groups"], human["pairs"], human["performances"]) == (3, 3, 3, 6)
     assert human["r"]["velocity"] == pytest.approx(0.6, abs=1e-6)
     assert human["mean_of_many"] == {}
+    assert 0.0 <= human["all_within"] <= 1.0
 
 
 def test_r_and_skill_of_known_performers(figures: dict[str, Any]) -> None:
