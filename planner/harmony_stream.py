@@ -33,9 +33,9 @@ from planner.harmony_symbols import (
 from planner.streams import Column, Field, Stream, Tokens, bucket, written
 
 MAX_STYLES = 96
-METERS = tuple(
-    ["4/4", "3/4", "2/4", "6/8", "3/8", "2/2", "6/4", "9/8", "12/8", "4/8", "3/2", "2/8", "8/4", "5/4", "5/8", "4/2"]
-)
+METERS = (
+    "4/4", "3/4", "2/4", "6/8", "3/8", "2/2", "6/4", "9/8", "12/8", "4/8", "3/2", "2/8", "8/4", "5/4", "5/8", "4/2",
+)  # fmt: skip
 POSITIONS = 32  # units of a bar that are told apart
 _BARS_LEFT = (2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32)
 _DENSITIES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
