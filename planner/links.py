@@ -34,7 +34,8 @@ SHORTEST_SEC = 0.11  # of a note
 _WEIGHT = 20.0  # boundaries that the ensemble's share counts for beside the style's own
 _OUTSIDE = 0.25  # how much rarer a note on the beat is that the sounding chord does not hold
 _ROOM = 0.4  # of our boundaries without an upbeat, about so many have a close that leaves room for a link
-_TRIES = 4  # lines, of which one may leave the range
+_TRIES = 4  # lines: some leave the range, and of the others the easiest to sing is taken
+_LEAP = 5  # semitones from the close to the first note that are as good as fewer
 _AWAY = 9  # semitones from the target to the farthest note at most
 
 
@@ -198,12 +199,31 @@ def _drawn(
         return ()
     rhythm = pick(rng, [o for o, _ in able], [n for _, n in able])
     onsets = [o * UNITS[0] for o in rhythm]
-    tries = (_line(onsets, place.target, section, following, plan, tables, rng) for _ in range(_TRIES))
-    line = next((pitches for pitches in tries if pitches is not None), None)
-    if line is None:
+    tries = [_line(onsets, place.target, section, following, plan, tables, rng) for _ in range(_TRIES)]
+    lines = [pitches for pitches in tries if pitches is not None]
+    if not lines:
         return ()
+    rest = _rest_pitch(plan, section)
+    line = min(lines, key=lambda pitches: _effort((rest, *pitches, place.target)))
     ends = (*onsets[1:], 0)
     return tuple(PlanNote(on, end - on, pitch) for on, end, pitch in zip(onsets, ends, line, strict=True))
+
+
+def _effort(line: Sequence[int]) -> int:
+    """How hard a line is to sing: semitones beyond a second, those into its first note only beyond a fourth."""
+    first, *others = (abs(b - a) for a, b in pairwise(line))
+    return max(0, first - _LEAP) + sum(max(0, move - 2) for move in others)
+
+
+def _rest_pitch(plan: Plan, section: Section) -> int:
+    """About where the melody comes to rest: a tone of the close, the tonic in a PAC, at the height of its theme."""
+    theme = plan.theme_of(section.theme or "")
+    if theme is None:
+        return RANGES[plan.ensemble][2]
+    height = sum(n.pitch for n in theme.notes) / len(theme.notes) + opening_pitch(theme, section.key)
+    height -= theme.notes[0].pitch
+    classes = (section.key.pc,) if section.cadence == "PAC" else section.chords[-1].pcs
+    return min((p for p in range(128) if p % 12 in classes), key=lambda p: abs(p - height))
 
 
 def _line(
