@@ -35,6 +35,7 @@ TRAININGS = {f"train_{layer}": f"{layer}.train" for layer in ("planner", "compos
 TRAININGS |= {"train_benchmark": "composer.benchmark_train"}
 MEASURES = {"evaluate_composer": "composer.evaluate", "benchmark": "composer.benchmark"}
 MEASURES |= {"evaluate_piece": "evaluation.piece", "evaluate_planner": "planner.evaluate"}
+MEASURES |= {"evaluate_performer": "performer.evaluate"}
 
 
 def build(settings: Settings, layer: str) -> Any:
