@@ -115,7 +115,7 @@ def with_links(
         rng = dice.stream(f"link {section.label} {following.label} {section.cadence}")
         if rng.random() < share:
             sections[index] = replace(section, link=_drawn(plan, index, place, unit, tables, rng))
-    return replace(plan, sections=tuple(sections))
+    return replace(plan, sections=tuple(sections)) if any(s.link for s in sections) else plan
 
 
 def _with_wished(plan: Plan, index: int, wish: SectionWish, given: Container[str]) -> Plan:
@@ -267,12 +267,14 @@ def _sounding(chords: Sequence[Chord], onset_div: int) -> Chord:
     return next(c for c in reversed(chords) if c.onset_div <= onset_div)
 
 
+@cache
 def staff_place(pitch: int, key: Key) -> int:
     """Steps of the staff from C0 up to a pitch as the key spells it."""
     step = key.step_of(pitch)
     return 7 * octave_of(pitch, step) + STEPS.index(step)
 
 
+@cache
 def pitch_at(place: int, key: Key, following: int, move: int) -> int:
     """The MIDI pitch of a place on the staff in a key; in minor a line that rises to the tonic has its raised degrees.
 
