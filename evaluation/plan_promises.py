@@ -27,10 +27,10 @@ def with_promises(plan: Plan) -> Plan:
     cadence and goes on to the next one's upbeat, the cadence's last chord holds on; where the last two chords make one
     in another key, they are moved; else the last two become the cadence's.
     """
-    sections = [_closed(plan, section) for section in plan.sections]
+    sections = list(plan.sections)
     for index in {0, len(sections) - 1}:
         sections[index] = _at_home(sections[index], plan.key)
-    return replace(plan, sections=tuple(sections))
+    return replace(plan, sections=tuple(_closed(plan, section) for section in sections))
 
 
 def _at_home(section: Section, home: Key) -> Section:

@@ -79,6 +79,12 @@ def test_a_plan_keeps_both_promises_and_its_middle() -> None:
     assert set(key_relations(found)) == {(False, "I"), (False, "vi")}
 
 
+def test_a_section_that_comes_home_from_the_other_mode_closes_in_homes() -> None:
+    found = with_promises(plan_of(section(RELATIVE, "PAC", (2, "min"), (4, "7"), (9, "min"))))
+    assert [(c.root, c.quality) for c in found.sections[0].chords] == [(5, "min"), (7, "7"), (0, "maj")]
+    assert cadences_kept([found]) == (1, 1)
+
+
 def test_what_a_change_costs_is_seen_beside_chance() -> None:
     plans = [
         plan_of(section((HOME, RELATIVE)[i % 3 == 0], "PAC", (0, "maj"), (i % 5, "maj"), (7, "7"), (0, "maj")))
