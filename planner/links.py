@@ -245,7 +245,7 @@ def _line(
     found: list[int] = []
     for position in range(len(onsets) - 1, -1, -1):
         on_beat = onsets[position] % plan.meter.beat_div == 0
-        chord = _sounding(section.chords, length + onsets[position])
+        pcs = _sounding(section.chords, length + onsets[position]).pcs if on_beat else ()
         options: list[tuple[int, int, int, float]] = []
         for move, count in moves.get(after, {}).items():
             new = pitch_at(degree - move, following.key, pitch, move)
@@ -253,7 +253,7 @@ def _line(
                 continue
             if not found and abs(move) != 1 and new % 12 not in first:
                 continue
-            weight = count * (_OUTSIDE if on_beat and new % 12 not in chord.pcs else 1.0)
+            weight = count * (_OUTSIDE if on_beat and new % 12 not in pcs else 1.0)
             options.append((new, degree - move, move, weight))
         if not options:
             return None
