@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -108,7 +110,7 @@ def _read(path: Path) -> tuple[ScoreFeatures, Targets] | None:
         with np.load(path, allow_pickle=False) as arrays:
             plain: Mapping[str, Any] = json.loads(bytes(arrays["plain"]))
             stored = {**{k: arrays[k] for k in arrays.files if k != "plain"}, **plain}
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
     part = {p: {k[len(p) + 1 :]: v for k, v in values.items() if k.startswith(p)} for p in ("features", "targets")}

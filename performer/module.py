@@ -11,6 +11,7 @@ from torch import Tensor
 from performer.batch import Batch
 from performer.network import NOTE_SHAPES
 from performer.network_config import PerformerConfig
+from performer.noise import known_mean
 from performer.performer_network import PerformerNetwork
 from training.schedule import warmup_stable_decay
 
@@ -18,6 +19,15 @@ PARTS = ("tempo", *NOTE_SHAPES)
 # Timing within a chord is mostly the aligner's and the hammers' chance; it should not steer what is read of a score.
 WEIGHTS = {"tempo": 1.0, "velocity": 1.0, "articulation": 0.5, "timing": 0.25}
 NOISE_WEIGHT = 0.1
+
+
+def mean_count(count: Tensor) -> Tensor:
+    """The mean of a count over processes: divided by it, their gradients' mean is that of the whole batch."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return count
+    total = count.float().clone()
+    torch.distributed.all_reduce(total)
+    return total / torch.distributed.get_world_size()
 
 
 def _weight(part: str) -> float:
@@ -52,13 +62,12 @@ class PerformerModule(pl.LightningModule):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Mean squared error of each part, and nats of the departures."""
         reading, played = self.network.reader(batch.score), batch.targets
-        known = played.known
-        tempo = (reading.tempo - played.tempo)[played.tempo_known]
-        found = {"tempo": (tempo**2).mean()}
-        wanted = torch.stack([played.velocity, played.articulation, played.timing], -1)
-        left = (reading.shapes - wanted)[known] ** 2
-        found |= {name: left[:, i].mean() for i, name in enumerate(NOTE_SHAPES)}
-        return found | {f"noise_{k}": v for k, v in self.network.noise.nats(batch, reading).items()}
+        found = {"tempo": known_mean((reading.tempo - played.tempo) ** 2, played.tempo_known, mean_count)}
+        wanted = (played.velocity, played.articulation, played.timing)
+        for i, (name, column) in enumerate(zip(NOTE_SHAPES, wanted, strict=True)):
+            found[name] = known_mean((reading.shapes[:, i] - column) ** 2, played.known, mean_count)
+        nats = self.network.noise.nats(batch, reading, mean_count)
+        return found | {f"noise_{k}": v for k, v in nats.items()}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted sum."""

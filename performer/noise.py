@@ -9,6 +9,7 @@ sets single notes apart is independent from note to note.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -139,6 +140,15 @@ class Drawer(nn.Module):
         return self.out(torch.cat([found, read], -1)).float(), after
 
 
+def _as_it_is(count: Tensor) -> Tensor:
+    return count
+
+
+def known_mean(values: Tensor, known: Tensor, counted: Callable[[Tensor], Tensor] = _as_it_is) -> Tensor:
+    """Sum of the known values over `counted` of how many they are."""
+    return torch.where(known, values, 0.0).sum() / counted(known.sum()).clamp(min=1)
+
+
 class NoiseNetwork(nn.Module):
     """Departures from the expected shape, and the levels of a whole performance."""
 
@@ -158,8 +168,16 @@ class NoiseNetwork(nn.Module):
         pooled = (reading.onset.detach() * inside[..., None]).sum(1) / score.lengths[:, None]
         return self.levels(pooled).float()
 
-    def nats(self, batch: Batch, reading: Reading) -> dict[str, Tensor]:
-        """Mean nats of bars, onsets, pedal, notes and levels (levels: of each whole performance)."""
+    def nats(
+        self, batch: Batch, reading: Reading, counted: Callable[[Tensor], Tensor] = _as_it_is
+    ) -> dict[str, Tensor]:
+        """Mean nats of bars, onsets, pedal, notes and levels (levels: of each whole performance).
+
+        Args:
+            batch: what was played.
+            reading: of its scores.
+            counted: what a sum over so many known values is divided by; several processes agree on it.
+        """
         left, played = departures(batch, reading), batch.targets
         bars, _ = self.bars(self.bars.context(reading.bar.detach()), _shifted(left.bars))
         told = gaussian_nats(left.bars, bars[..., :_SIZE], bars[..., _SIZE:])
@@ -172,19 +190,19 @@ class NoiseNetwork(nn.Module):
         spread = reading.note_noise
         notes = 0.5 * (left.notes / spread.exp()) ** 2 + spread + 0.5 * _LOG_TAU
         return {
-            "bars": _mean(told, left.bars_known),
-            "onsets": _mean(told_onsets, left.onsets_known),
-            "pedal": _mean(pedal, inside.flatten()),
-            "notes": _mean(notes.sum(-1), played.known),
-            "levels": self._level_nats(batch, reading),
+            "bars": known_mean(told, left.bars_known, counted),
+            "onsets": known_mean(told_onsets, left.onsets_known, counted),
+            "pedal": known_mean(pedal, inside.flatten(), counted),
+            "notes": known_mean(notes.sum(-1), played.known, counted),
+            "levels": self._level_nats(batch, reading, counted),
         }
 
-    def _level_nats(self, batch: Batch, reading: Reading) -> Tensor:
+    def _level_nats(self, batch: Batch, reading: Reading, counted: Callable[[Tensor], Tensor]) -> Tensor:
         wanted = batch.targets.levels
         known = torch.isfinite(wanted)
         left = torch.where(known, wanted, 0.0) - self.level_means(reading, batch.score)
         spread = self.levels_spread.clamp(-6, 4)
-        return _mean(0.5 * (left / spread.exp()) ** 2 + spread + 0.5 * _LOG_TAU, known)
+        return known_mean(0.5 * (left / spread.exp()) ** 2 + spread + 0.5 * _LOG_TAU, known, counted)
 
     def _given(self, batch: Batch, left: Departures) -> Tensor:
         """What is known at each onset: what the last one added, its bar's and the next bar's means, the last pedal."""
@@ -200,7 +218,3 @@ class NoiseNetwork(nn.Module):
 def _shifted(values: Tensor) -> Tensor:
     """Each step's values at the next step, 0 at the first."""
     return torch.cat([torch.zeros_like(values[:, :1]), values[:, :-1]], 1)
-
-
-def _mean(values: Tensor, known: Tensor) -> Tensor:
-    return (values * known).sum() / known.sum().clamp(min=1)
