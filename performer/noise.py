@@ -122,11 +122,12 @@ class Drawer(nn.Module):
         given: width of what else is known at each step.
         out: numbers that it tells.
         units: width of the LSTM.
+        dropout: of the score's state.
     """
 
-    def __init__(self, context: int, given: int, out: int, units: int) -> None:
+    def __init__(self, context: int, given: int, out: int, units: int, dropout: float) -> None:
         super().__init__()
-        self.context = nn.Sequential(nn.Dropout(0.2), nn.Linear(context, units // 2), nn.GELU())
+        self.context = nn.Sequential(nn.Dropout(dropout), nn.Linear(context, units // 2), nn.GELU())
         self.lstm = nn.LSTM(units // 2 + given, units, batch_first=True)
         self.out = nn.Linear(units + units // 2, out)
         nn.init.zeros_(self.out.weight)
@@ -156,10 +157,10 @@ class NoiseNetwork(nn.Module):
         super().__init__()
         bar = 2 * config.bar_units
         onset = 2 * config.units + bar
-        self.bars = Drawer(bar, _SIZE, _SIZE + _SIZE + len(_PAIRS), config.noise_units)
+        self.bars = Drawer(bar, _SIZE, _SIZE + _SIZE + len(_PAIRS), config.noise_units, config.dropout)
         given = 3 * _SIZE + PEDAL_PATTERNS
-        self.onsets = Drawer(onset, given, 2 * _SIZE + len(_PAIRS) + PEDAL_PATTERNS, config.noise_units)
-        self.levels = nn.Sequential(nn.Dropout(0.5), nn.Linear(onset, len(LEVELS)))
+        self.onsets = Drawer(onset, given, 2 * _SIZE + len(_PAIRS) + PEDAL_PATTERNS, config.noise_units, config.dropout)
+        self.levels = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(onset, len(LEVELS)))
         self.levels_spread = nn.Parameter(torch.zeros(len(LEVELS)))
 
     def level_means(self, reading: Reading, score: ScoreBatch) -> Float[Tensor, "sheets levels"]:
