@@ -30,11 +30,12 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, An
     Args:
         cfg: plain values: `data` (`name` of a prepared set of performances, its `licence`), `cache_dir`, `out`, `seed`,
             `trainer` (Lightning's arguments) and `task`: `run` (`RunConfig`), `network` (sizes of `PerformerConfig`),
-            `optimiser`, `crops` (`CropConfig`), `resume`.
+            `optimiser`, `crops` (`CropConfig`), `resume`, and `members`: what each network has of its own; what
+            they expect is averaged, the first one's departures are drawn.
         logger: Lightning's; False for none.
 
     Returns:
-        Figures: parameters, performances, best correlations, where the weights are.
+        Figures: of each member, parameters, performances, where the weights are.
 
     Raises:
         RequestError: the set is not prepared, or has nothing to train or to validate with.
@@ -45,25 +46,45 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, An
     valid_set, also = load_examples(data["name"], "valid", cache_dir=Path(cfg["cache_dir"]))
     require(train_set, data["name"], "train")
     require(valid_set, data["name"], "valid")
-    module, found = _fit(train_set, valid_set, cfg, logger)
+    modules: list[PerformerModule] = []
+    figures: list[dict[str, Any]] = []
+    for number, own in enumerate(task["members"]):
+        module, found = _fit(train_set, valid_set, _member(cfg, number, own or {}), logger)
+        modules.append(module)
+        figures.append(found)
     weights = out / "performer.safetensors"
     about = {
         "kind": KIND,
-        "networks": [module.network.config.to_dict()],
-        "amounts": {},
+        "networks": [module.network.config.to_dict() for module in modules],
+        "amounts": dict(task.get("amounts") or {}),
         "chord_spread": _has_chord_spread(train_set),
         "constant": constant_columns(train_set),
         "trained_on": {"data": data["name"], "performances": len(train_set), "digest": digest_of(train_set)},
         "licence": data.get("licence") or "",
         "seed": int(cfg["seed"]),
-        "figures": found,
+        "figures": figures,
     }
-    if module.global_rank == 0:
-        tensors = {f"0.{key}": value.half() for key, value in module.network.state_dict().items()}
+    if modules[0].global_rank == 0:  # every process of a ddp run comes here
+        states = [module.network.state_dict() for module in modules]
+        tensors = {f"{i}.{key}": value.half() for i, state in enumerate(states) for key, value in state.items()}
         save_weights(weights, tensors, about)
-    seconds = round(time.perf_counter() - started, 1)
-    left_out = [f"{name}: {reason}" for name, reason in (*dropped, *also)]
-    return {**found, "dropped": left_out, "seconds": seconds, "weights": str(weights), "task": task["name"]}
+    return {
+        "members": figures,
+        "parameters": sum(found["parameters"] for found in figures),
+        "train_performances": len(train_set),
+        "valid_performances": len(valid_set),
+        "dropped": [f"{name}: {reason}" for name, reason in (*dropped, *also)],
+        "seconds": round(time.perf_counter() - started, 1),
+        "weights": str(weights),
+    }
+
+
+def _member(cfg: dict[str, Any], number: int, own: dict[str, Any]) -> dict[str, Any]:
+    """The settings of one network: a seed and a folder of its own, and what it has of its own."""
+    task = cfg["task"]
+    parts = {part: {**task[part], **own.get(part, {})} for part in ("run", "network", "optimiser", "crops")}
+    where = {"seed": int(cfg["seed"]) + number, "out": str(Path(cfg["out"]) / str(number))}
+    return {**cfg, **where, "task": {**task, **parts}}
 
 
 def constant_columns(examples: tuple[Example, ...]) -> list[str]:
@@ -119,8 +140,6 @@ def _fit(
     ]
     return module, {
         "parameters": sum(p.numel() for p in module.parameters()),
-        "train_performances": len(train_set),
-        "valid_performances": len(valid_set),
         "steps": int(checkpoint["global_step"]),
         "valid_unlike": round(min(scores), 4) if scores else None,
         "last": {k: round(v, 4) for k, v in figures.items() if k.startswith("valid/")},

@@ -43,6 +43,7 @@ def config(out: Path, cache: Path, *, steps: int = 4, **how: Any) -> Any:
             "run": {"max_steps": steps, "epoch_steps": 4, "gradient_clip": 1.0},
             "network": {**SMALL, **how.get("network", {})},
             "optimiser": {"rate": 0.01, "weight_decay": 0.01, "warmup": 1, "decay": 0},
+            "members": how.get("members", [{}]),
             "crops": {"batch": 4, "onsets": 16, "hide_groups": {"rules": 0.2, "written": 0.2}},
         },
     }
@@ -137,7 +138,7 @@ def test_constant_columns_are_found(cache: Path) -> None:
 
 def states(out: Path) -> dict[str, torch.Tensor]:
     """Weights of the last checkpoint."""
-    return torch.load(out / "last.ckpt", weights_only=True, map_location="cpu")["state_dict"]
+    return torch.load(out / "0" / "last.ckpt", weights_only=True, map_location="cpu")["state_dict"]
 
 
 def worker(code: str, *arguments: object) -> subprocess.Popen[str]:
@@ -161,12 +162,12 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path, cache: Path) -
     steps, broken = 24, tmp_path / "broken"
     train(config(tmp_path / "unbroken", cache, steps=steps))
     process = worker("train(config(out, cache, steps=100_000))", broken, cache)
-    while not (broken / "last.ckpt").exists():
+    while not (broken / "0" / "last.ckpt").exists():
         assert process.poll() is None, process.communicate()[1][-2000:]
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    seen = torch.load(broken / "last.ckpt", weights_only=True)["global_step"]
+    seen = torch.load(broken / "0" / "last.ckpt", weights_only=True)["global_step"]
     if seen >= steps:
         pytest.skip(f"the machine was too fast: {seen} steps were done before the kill")
     train(config(broken, cache, steps=steps))
@@ -182,9 +183,20 @@ def test_two_processes_reach_the_weights_of_one(tmp_path: Path, cache: Path) -> 
     process = worker(code, tmp_path / "two", cache)
     _, error = process.communicate(timeout=200)
     assert process.returncode == 0, error[-2000:]
-    assert torch.load(tmp_path / "two" / "last.ckpt", weights_only=True)["global_step"] == 8
+    assert torch.load(tmp_path / "two" / "0" / "last.ckpt", weights_only=True)["global_step"] == 8
     wanted, found = states(tmp_path / "one"), states(tmp_path / "two")
     assert max(float((found[name] - value).abs().max()) for name, value in wanted.items()) < 1e-3
+
+
+def test_several_networks_in_one_file(tmp_path: Path, cache: Path) -> None:
+    members = [{}, {"network": {"kind": "conv", "units": 8}}]
+    found = train(config(tmp_path, cache, members=members))
+    performer = LearnedPerformer(Path(found["weights"]))
+    assert [n.config.kind for n in performer.networks] == ["lstm", "conv"]
+    score = make(tune(8), bars=8)
+    prepared = performer.prepare(score)
+    assert len(prepared.readings) == 2
+    check(score, performer.perform(score, seed=0))
 
 
 def test_a_set_that_is_not_prepared(tmp_path: Path) -> None:
