@@ -23,7 +23,8 @@ from music.score import MeterChange, Note, Part, Score, TempoChange, regular_bar
 from music.time import DIVS_PER_QUARTER, Meter  # noqa: E402
 from performer.rules import RulePerformer  # noqa: E402
 from render.audio import SAMPLE_RATE, synthesise, write_audio  # noqa: E402
-from render.piano import frequency, string_samples  # noqa: E402
+from render.piano import frequency, stretch_cents  # noqa: E402
+from render.piano_strings import string_samples  # noqa: E402
 
 Result = TypeVar("Result")
 
@@ -52,14 +53,16 @@ def timed(work: Callable[[], Result]) -> tuple[Result, float]:
 
 
 def cents(pitch: int) -> float:
-    """Deviation of a tone's fundamental from equal temperament, over two seconds."""
+    """Deviation of a tone's fundamental from where it is tuned, over two seconds."""
     samples = string_samples(pitch, 80, 2 * SAMPLE_RATE, SAMPLE_RATE)[2000:]
     size = 1 << 21
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples)), size))
     low, high = (int(frequency(pitch) * f * size / SAMPLE_RATE) for f in (0.95, 1.05))
     k = low + int(np.argmax(spectrum[low:high]))
     a, b, c = np.log(spectrum[k - 1 : k + 2])
-    return float(1200 * np.log2((k + 0.5 * (a - c) / (a - 2 * b + c)) * SAMPLE_RATE / size / frequency(pitch)))
+    return float(
+        1200 * np.log2((k + 0.5 * (a - c) / (a - 2 * b + c)) * SAMPLE_RATE / size / frequency(pitch))
+    ) - stretch_cents(pitch)
 
 
 def report(name: str, score: Score) -> None:

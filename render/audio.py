@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,25 +11,28 @@ import numpy as np
 from jaxtyping import Float32
 
 from music.errors import FileError, RequestError
-from music.performance import Pedal, Performance
-from render.piano import note_samples, sounding_seconds, stereo_gains
+from music.performance import Performance
+from render.limiter import limit
+from render.piano_pedal import damper_steps, open_spans
+from render.piano_ring import add_ring
+from render.piano_strings import note_tone
 from render.room import REVERB_SEC, add_room
 
 SAMPLE_RATE = 44_100
 PEAK = 0.9
-NOTE_LEVEL = 0.12  # of one note, so that chords of loud ones stay below full scale
+HEADROOM = 1.26  # what a file's loudest peaks would have above PEAK: 2 dB
+NOTE_LEVEL = 0.2  # of one note of velocity 127: a dense loud passage comes up to full scale
 MOST_SEC = 2400.0  # 40 minutes: 0.8 GB of samples
-PEDAL_DOWN = 64  # from this value on the dampers are off the strings
-RESTRIKE_RATE = 90.0  # a key that is struck again stops what it sounded, in 1/s
+SPARE_SEC = 4.0  # space for tones that ring past the last release; more is added where they do
 FORMATS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS"),
            ".mp3": ("MP3", "MPEG_LAYER_III")}  # fmt: skip
 SYNTHS = ("piano", "fluidsynth")
 
 
 def synthesise(performance: Performance, sample_rate: int = SAMPLE_RATE) -> Float32[np.ndarray, "samples 2"]:
-    """The performance on the small piano (`render.piano`) in its room.
+    """The performance on the piano of `render.piano`, with the ring of free strings under the pedal, in its room.
 
-    Loudness is absolute, a soft piece stays soft; what would exceed 0.9 is turned down as a whole.
+    Loudness is absolute, a soft piece stays soft; moments that would exceed 0.9 are turned down gently.
 
     Args:
         performance: times in seconds.
@@ -48,56 +50,36 @@ def synthesise(performance: Performance, sample_rate: int = SAMPLE_RATE) -> Floa
         raise RequestError(
             f"the performance lasts {performance.end_sec / 60:.0f} minutes; sound is made for {MOST_SEC / 60:.0f}"
         )
-    held = _damper_times(performance)
-    parts = [
-        (n, h, r, sounding_seconds(n.pitch, n.velocity, h, r))
-        for n, (h, r) in zip(performance.notes, held, strict=True)
-    ]
-    longest = max((n.onset_sec + seconds for n, _, _, seconds in parts), default=0.0)
-    out = np.zeros((int((longest + REVERB_SEC + 0.3) * sample_rate), 2), dtype=np.float32)
-    for note, seconds, rate, _ in parts:
-        samples = note_samples(note.pitch, note.velocity, seconds, sample_rate, rate=rate)
+    sound = _strings(performance, sample_rate)
+    add_ring(sound, open_spans(performance.pedals, sound.shape[1] / sample_rate), sample_rate)
+    add_room(sound, sample_rate)
+    _close(sound, sample_rate)
+    limit(sound, PEAK, sample_rate)
+    return np.ascontiguousarray(sound.T)
+
+
+def _strings(performance: Performance, sample_rate: int) -> Float32[np.ndarray, "2 count"]:
+    """All tones with their hammers, dry, and time after them for the room."""
+    steps = damper_steps(performance)
+    out = np.zeros((2, round((performance.end_sec + SPARE_SEC) * sample_rate)), dtype=np.float32)
+    last = 0
+    for note, dampers in zip(performance.notes, steps, strict=True):
+        tone = note_tone(note.pitch, note.velocity, dampers, sample_rate)
+        tone *= np.float32(NOTE_LEVEL)
         start = round(note.onset_sec * sample_rate)
-        for side, gain in enumerate(stereo_gains(note.pitch)):
-            out[start : start + len(samples), side] += samples * (gain * np.float32(NOTE_LEVEL))
-    add_room(out, sample_rate)
-    _close(out, sample_rate)
-    peak = float(np.abs(out).max(initial=0.0))
-    if peak > PEAK:
-        out *= np.float32(PEAK / peak)
-    return out
+        last = max(last, start + tone.shape[1])
+        if last > out.shape[1]:
+            out = np.pad(out, ((0, 0), (0, last - out.shape[1] + round(SPARE_SEC * sample_rate))))
+        out[:, start : start + tone.shape[1]] += tone
+    total = last + round((REVERB_SEC + 0.3) * sample_rate)
+    return np.pad(out, ((0, 0), (0, max(total - out.shape[1], 0))))[:, :total]
 
 
-def _close(out: Float32[np.ndarray, "samples 2"], sample_rate: int) -> None:
+def _close(sound: Float32[np.ndarray, "2 count"], sample_rate: int) -> None:
     """Fades the room out and leaves a tenth of a second of silence."""
     silent, fade = int(0.1 * sample_rate), int(0.15 * sample_rate)
-    out[-silent:] = 0
-    out[-silent - fade : -silent] *= np.linspace(1, 0, fade, dtype=np.float32)[:, None]
-
-
-def _damper_times(performance: Performance) -> list[tuple[float, float | None]]:
-    """For each note: seconds from its blow until it is damped, and the damper's rate (None: the key's own).
-
-    The pedal holds what is let go while it is down; a new blow on the same key ends the old sound.
-    """
-    times, ups = [p.onset_sec for p in performance.pedals], _pedal_ups(performance.pedals)
-    following: dict[int, float] = {}
-    found: list[tuple[float, float | None]] = []
-    for note in reversed(performance.notes):
-        release = note.onset_sec + note.duration_sec
-        at = bisect_right(times, release) - 1
-        if at >= 0 and performance.pedals[at].value >= PEDAL_DOWN:
-            later = bisect_left(ups, release)
-            release = ups[later] if later < len(ups) else release + MOST_SEC
-        struck = following.get(note.pitch, float("inf"))
-        again = struck < release
-        found.append(((struck if again else release) - note.onset_sec, RESTRIKE_RATE if again else None))
-        following[note.pitch] = note.onset_sec
-    return found[::-1]
-
-
-def _pedal_ups(pedals: tuple[Pedal, ...]) -> list[float]:
-    return [p.onset_sec for p in pedals if p.value < PEDAL_DOWN]
+    sound[:, -silent:] = 0
+    sound[:, -silent - fade : -silent] *= np.linspace(1, 0, fade, dtype=np.float32)
 
 
 def write_audio(samples: Float32[np.ndarray, "samples 2"], path: str | Path, rate: int = SAMPLE_RATE) -> None:
@@ -174,11 +156,18 @@ def render(
     if synth not in SYNTHS:
         raise RequestError(f"synth={synth} is not one of {', '.join(SYNTHS)}")
     if synth == "piano":
-        # Loudness is set for a file: the loudest moment is just below full scale.
-        samples = synthesise(performance)
-        peak = float(np.abs(samples).max(initial=0.0))
-        write_audio(samples * np.float32(PEAK / peak) if peak > 0 else samples, path)
+        write_audio(_for_listening(synthesise(performance)), path)
         return
     from render.fluidsynth import render_performance
 
     render_performance(performance, soundfont, path)
+
+
+def _for_listening(samples: Float32[np.ndarray, "samples 2"]) -> Float32[np.ndarray, "samples 2"]:
+    """Sets the loudness of a file: the loudest moment is just below full scale, its sharpest peaks limited by 2 dB."""
+    peak = float(np.abs(samples).max(initial=0.0))
+    if peak == 0:
+        return samples
+    sound = np.ascontiguousarray(samples.T) * np.float32(HEADROOM * PEAK / peak)
+    limit(sound, PEAK, SAMPLE_RATE)
+    return np.ascontiguousarray(sound.T)

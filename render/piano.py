@@ -1,35 +1,67 @@
-"""A small piano: sums of decaying partials, all of a note's in one matrix product.
+"""The piano that is sounded: what each key's strings do when they are struck, as numbers.
 
-A partial is a complex exponential exp((-d + iw) t). Splitting t into blocks, exp(z (kB + m)) = exp(z kB) exp(z m), so
-the real part of a whole note is one product of a (blocks x 2 modes) by a (2 modes x B) matrix: the fastest way to a
-bank of resonators in numpy. Inharmonicity follows Rigaud, David & Daudet, "A parametric model and estimation
-techniques for the inharmonicity and tuning of the piano" (2013); double decay follows Weinreich, "Coupled piano
-strings" (1977). Levels and decay times were set by ear and eye to lie within what is published for pianos.
+A key is a set of *modes*, decaying sines: each partial has a prompt sound that dies fast and an aftersound of strings
+tuned a hair apart, which beats and lasts (Weinreich, "Coupled piano strings", 1977). Inharmonicity follows Rigaud,
+David & Daudet, "A parametric model and estimation techniques for the inharmonicity and tuning of the piano" (2013).
+Levels and decays by frequency are rounded from measurements of a concert grand's single tones; `docs/sound.md` has both
+beside each other. `render.piano_strings` turns modes into samples.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Complex, Float, Float32
+from jaxtyping import Complex, Float
 
-BLOCK = 512
 FIRST_KEY, LAST_KEY = 21, 108
 HIGHEST_DAMPED = 89  # the top keys of a piano have no dampers
-MOST_PARTIALS = 36
-HIGHEST_PARTIAL_HZ = 11_000.0
-STRIKE_PLACE = 0.12  # of the string, from its end: partials with a node there are weak
-DETUNE = 0.00012  # of the frequency, between the strings of one key (0.2 cents)
-AFTERSOUND_LEVEL, AFTERSOUND_DECAY = 0.22, 0.28
-INAUDIBLE = 10 ** (-72 / 20)
-THUD_HZ = (92.0, 171.0, 263.0, 418.0, 655.0, 1020.0, 1590.0)  # the case and the key bed, heard with each blow
-THUD_DECAY = (38.0, 45.0, 52.0, 60.0, 75.0, 95.0, 120.0)
+MOST_PARTIALS = 64
+HIGHEST_PARTIAL_HZ = 12_000.0
+DULL_DB_PER_KHZ, DULL_VELOCITY, DULL_HALVED = (
+    10.5,
+    80,
+    52.0,
+)  # the fall of the spectrum, and by which velocity it halves
+UNISON_CENTS = 0.35  # spread of a key's strings
+LEAST_LEVEL = 10 ** (-84 / 20)  # a partial that starts below this is not sounded (a loudest note is 1)
+# T60 in seconds, by frequency: of the prompt sound and of the aftersound.
+DECAY_HZ = (27.5, 65.0, 131.0, 262.0, 523.0, 1047.0, 2093.0, 4186.0, 8372.0, 12_000.0)
+PROMPT_SEC = (15.0, 9.5, 5.5, 3.2, 2.4, 1.9, 1.6, 1.3, 0.7, 0.4)
+AFTER_SEC = (28.0, 24.0, 19.0, 13.5, 10.5, 8.5, 6.0, 3.6, 1.6, 0.8)
+LN_60_DB = float(np.log(1000.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Modes:
+    """What a key's strings can do, whatever strikes them. Sorted by how long they are heard, longest first.
+
+    Attributes:
+        partial: number of each mode's partial, counted from 0.
+        poles: of a free string, per second: minus the decay plus i times the angular frequency.
+        damping: further decay under the damper in 1/s; 0 where there is none.
+        shares: part of the partial's level and phase that is the mode's, left and right.
+    """
+
+    partial: np.ndarray
+    poles: Complex[np.ndarray, " modes"]
+    damping: Float[np.ndarray, " modes"]
+    shares: Complex[np.ndarray, "2 modes"]
 
 
 def frequency(pitch: int) -> float:
     """Hertz of a MIDI pitch in equal temperament; 69 is A4 = 440 Hz."""
     return 440.0 * 2.0 ** ((pitch - 69) / 12)
+
+
+def stretch_cents(pitch: int) -> float:
+    """How much sharper than equal temperament a key is tuned: 0 at A4, -12 at A0, 22 at C8 (Railsback's curve)."""
+    if pitch >= 69:
+        away = (pitch - 69) / 39
+        return 3.0 * away + 19.0 * away**3
+    away = (69 - pitch) / 48
+    return -2.0 * away - 10.0 * away**3
 
 
 def inharmonicity(pitch: int) -> float:
@@ -38,8 +70,8 @@ def inharmonicity(pitch: int) -> float:
 
 
 def partial_frequencies(pitch: int, sample_rate: int) -> Float[np.ndarray, " partials"]:
-    """Frequencies of a key's partials; the first one is exactly the key's pitch."""
-    f0, b = frequency(pitch), inharmonicity(pitch)
+    """Frequencies of a key's partials in Hz; the first one is the key's own, stretched."""
+    f0, b = frequency(pitch) * 2.0 ** (stretch_cents(pitch) / 1200), inharmonicity(pitch)
     n = np.arange(1, MOST_PARTIALS + 1)
     f = n * f0 * np.sqrt((1 + b * n**2) / (1 + b))
     kept = f < min(HIGHEST_PARTIAL_HZ, 0.45 * sample_rate)
@@ -52,108 +84,102 @@ def loudness(velocity: int) -> float:
     return (velocity / 127) ** 1.65
 
 
-def decay_rate(pitch: int) -> float:
-    """First decay of the fundamental in 1/s, of amplitude: 60 dB within 14 s at A0, 2 s at A4, 0.4 s at C8."""
-    return 6.9 / (14.0 * 2.0 ** (-(pitch - FIRST_KEY) / 17))
+def decay_seconds(
+    pitch: int, f: Float[np.ndarray, " partials"]
+) -> tuple[Float[np.ndarray, " partials"], Float[np.ndarray, " partials"]]:
+    """T60 of the prompt sound and of the aftersound of a key's partials: longer in the bass, shorter on the top."""
+    weight = 1 + 0.4 * max(60 - pitch, 0) / 39 - 0.55 * max(pitch - 84, 0) / 24
+    at = np.log(f)
+    known = np.log(DECAY_HZ)
+    return np.interp(at, known, PROMPT_SEC) * weight, np.interp(at, known, AFTER_SEC) * weight
 
 
-def damper_rate(pitch: int) -> float:
-    """Decay in 1/s, of amplitude, under the damper: 60 dB within 0.45 s in the bass, 0.15 s in the treble."""
+def damper_rates(pitch: int, f: Float[np.ndarray, " any"]) -> Float[np.ndarray, " any"]:
+    """Decay in 1/s under the damper: 60 dB within 0.7 s for the lowest tones, 0.15 s in the treble, none on the top."""
+    if pitch > HIGHEST_DAMPED:
+        return np.zeros_like(f)
     place = min(max((pitch - FIRST_KEY) / (HIGHEST_DAMPED - FIRST_KEY), 0.0), 1.0)
-    return 6.9 / (0.45 - 0.3 * place)
+    seconds = (0.75 - 0.45 * place) / (1 + f / 1800.0)
+    return LN_60_DB / np.maximum(seconds, 0.09)
+
+
+def soundboard(f: Float[np.ndarray, " any"], side: int) -> Float[np.ndarray, " any"]:
+    """Gain of what carries a string's frequency to a side's ear: little below 80 Hz, uneven by a few dB above."""
+    log = np.log(np.maximum(f, 1.0))
+    uneven = np.sin(9.1 * log + 1.0) + np.sin(15.7 * log + 2.6) + np.sin(23.3 * log + 4.4 + 1.9 * side)
+    low = (f**3 / (f**3 + 78.0**3)) + 0.01
+    return low * 10 ** (1.0 * uneven / 20)
 
 
 @lru_cache(maxsize=128)
-def _resonators(
-    pitch: int, sample_rate: int
-) -> tuple[Float[np.ndarray, " partials"], Complex[np.ndarray, " modes"], Float32[np.ndarray, "twice block"]]:
-    """Partial frequencies, the poles of all modes (per sample), and the right-hand matrix of a block."""
+def key_modes(pitch: int, sample_rate: int) -> Modes:
+    """The modes of a key's strings (MIDI pitch 0..127; keys that no piano has sound as one would expect)."""
     f = partial_frequencies(pitch, sample_rate)
+    n = len(f)
+    rng = np.random.default_rng(7000 + pitch)
+    prompt, after = decay_seconds(pitch, f)
+    prompt = prompt * rng.uniform(0.75, 1.3, n)
+    # Unisons: what is left when the strings have fallen out of step, somewhat higher and somewhat lower.
+    cents = UNISON_CENTS * rng.uniform(0.5, 1.5, (3, n)) * np.array([[0.0], [1.0], [-0.8]])
+    cents[1:, 0] *= 0.4  # the fundamental says how high the tone is
+    seconds = np.stack([prompt, after * rng.uniform(0.8, 1.2, n), after * rng.uniform(0.55, 0.9, n)])
+    remains = 0.15 * rng.uniform(0.6, 1.5, n) * (1.0 if pitch < 84 else max(1 - (pitch - 84) / 40, 0.4))
+    level = np.stack([1 - remains, remains * 0.6, remains * 0.6])
+    frequencies = (f * 2 ** (cents / 1200)).ravel()
+    poles = -LN_60_DB / seconds.ravel() + 2j * np.pi * frequencies
+    shares = level.ravel() * _places(pitch, np.tile(f, 3), rng)
+    partial = np.tile(np.arange(n), 3)
+    order = np.argsort(-_lasting(pitch, f, partial, poles, np.abs(shares).max(axis=0)), kind="stable")
+    damping = damper_rates(pitch, frequencies)
+    return Modes(partial[order], poles[order], damping[order], shares[:, order])
+
+
+def _places(pitch: int, f: Float[np.ndarray, " modes"], rng: np.random.Generator) -> Complex[np.ndarray, "2 modes"]:
+    """Gain and phase of each mode, left and right: the key's place, and for each partial another one around it."""
+    angle = pan_angle(pitch) + rng.uniform(-0.24, 0.24, len(f))
+    phase = rng.uniform(0, 2 * np.pi, len(f))
+    apart = rng.uniform(-0.7, 0.7, len(f))
+    gains = np.stack([np.cos(angle) * soundboard(f, 0), np.sin(angle) * soundboard(f, 1)])
+    return gains * np.exp(1j * np.stack([phase + apart, phase - apart]))
+
+
+def _lasting(
+    pitch: int, f: np.ndarray, partial: np.ndarray, poles: np.ndarray, share: np.ndarray
+) -> Float[np.ndarray, " modes"]:
+    """Seconds until each mode of the loudest blow is no longer heard."""
+    level = spectrum(pitch, 127, f)[partial] * share
+    return np.log(np.maximum(level / LEAST_LEVEL, 1e-9)) / -np.real(poles)
+
+
+def pan_angle(pitch: int) -> float:
+    """Where a key is heard: 0 left, pi/4 in the middle, pi/2 right. Bass a little left, treble a little right."""
+    return float(np.pi / 4 * (1 + 0.42 * np.clip((pitch - 64) / 44, -1, 1)))
+
+
+def spectrum(pitch: int, velocity: int, f: Float[np.ndarray, " partials"]) -> Float[np.ndarray, " partials"]:
+    """Levels of a key's partials after a blow, of energy `loudness(velocity)` squared.
+
+    Where the hammer strikes, partials with a node are weak. A harder hammer is in touch with the string for a shorter
+    time and excites higher partials: the spectrum's fall in dB per kHz halves every 52 steps of velocity.
+    """
     n = np.arange(1, len(f) + 1)
-    decay = decay_rate(pitch) * (1 + 0.12 * (n - 1)) + 5.0 * (f / 4000.0) ** 2
-    after = f * (1 + DETUNE * (1 + 0.5 * np.sin(7.0 * n + pitch)))
-    thud = np.array(THUD_HZ) * (1 + 0.004 * (pitch - 60))
-    frequencies = np.concatenate([f, after, thud])
-    decays = np.concatenate([decay, decay * AFTERSOUND_DECAY, THUD_DECAY])
-    poles = (2j * np.pi * frequencies - decays) / sample_rate
-    fine = np.exp(np.outer(poles, np.arange(BLOCK)))
-    return f, poles, np.concatenate([np.real(fine), np.imag(fine)], axis=0).astype(np.float32)
+    place = 0.122 - 0.05 * min(max((pitch - 60) / 48, 0.0), 1.0)
+    comb = np.hypot(np.sin(np.pi * n * place), 0.07)
+    fall = DULL_DB_PER_KHZ * 2.0 ** (-(velocity - DULL_VELOCITY) / DULL_HALVED)
+    thin = 0.4 + 0.2 * min(max((pitch - 36) / 24, 0.0), 1.0)
+    level = comb / n**thin * 10 ** (-fall * (f - f[0]) / 20_000)
+    top = 1.0 if pitch < 76 else 10 ** (-0.22 * (pitch - 76) / 20)
+    heard = level * np.minimum(soundboard(f, 0), 1.0)
+    return level * (loudness(velocity) * top / np.sqrt(np.sum(heard**2)))
 
 
 @lru_cache(maxsize=4096)
-def _amplitudes(pitch: int, velocity: int, sample_rate: int) -> Float[np.ndarray, " modes"]:
-    """How strongly a blow excites each mode of a key."""
-    f = _resonators(pitch, sample_rate)[0]
-    n = np.arange(1, len(f) + 1)
-    # A harder blow is shorter and excites higher partials: the hammer's spectrum rolls off from `bright` on.
-    hard = velocity / 127
-    bright = (350.0 + 2600.0 * hard**1.5) * (1 + frequency(pitch) / 500.0) ** 0.75
-    level = np.abs(np.sin(np.pi * n * STRIKE_PLACE)) / n**0.55 * np.exp(-((f / bright) ** 0.9)) + 1e-5
-    # The sounding board hardly radiates below 80 Hz: the deepest tones live by their upper partials.
-    level *= f**2 / (f**2 + 75.0**2)
-    level *= loudness(velocity) / np.sqrt(np.sum(level**2))
-    thud = 0.05 * loudness(velocity) * hard**0.5 / np.sqrt(len(THUD_HZ))
-    return np.concatenate([level * (1 - AFTERSOUND_LEVEL), level * AFTERSOUND_LEVEL, np.full(len(THUD_HZ), thud)])
+def blow(pitch: int, velocity: int, sample_rate: int) -> Complex[np.ndarray, "2 modes"]:
+    """Amplitude and phase of every mode at the moment of a blow, left and right."""
+    modes = key_modes(pitch, sample_rate)
+    return modes.shares * spectrum(pitch, velocity, partial_frequencies(pitch, sample_rate))[modes.partial]
 
 
-def string_samples(pitch: int, velocity: int, count: int, sample_rate: int) -> Float32[np.ndarray, " count"]:
-    """The free sound of a struck key, `count` samples from the blow on; it never jumps.
-
-    Args:
-        pitch: MIDI pitch 0..127 (keys that no piano has sound as one would expect).
-        velocity: 1..127; sets loudness and brightness.
-        count: samples wanted.
-        sample_rate: in Hz.
-    """
-    _, poles, fine = _resonators(pitch, sample_rate)
-    amplitudes = _amplitudes(pitch, velocity, sample_rate)
-    starts = np.arange(-(-count // BLOCK)) * BLOCK
-    coarse = np.exp(np.outer(starts, poles)) * (-1j * amplitudes)  # sines: a struck string starts from rest
-    left = np.concatenate([np.real(coarse), -np.imag(coarse)], axis=1).astype(np.float32)
-    samples = (left @ fine).ravel()[:count]
-    rise = min(int(sample_rate * (0.0012 + 0.0035 * (1 - velocity / 127))), count)
-    samples[:rise] *= (0.5 - 0.5 * np.cos(np.pi * np.arange(rise) / max(rise, 1))).astype(np.float32)
-    return samples
-
-
-def ringing_seconds(pitch: int, velocity: int) -> float:
-    """How long a key that nobody damps is heard: until its aftersound has fallen by 72 dB."""
-    level = loudness(velocity) * AFTERSOUND_LEVEL
-    return float(max(np.log(level / INAUDIBLE), 1.0) / (decay_rate(pitch) * AFTERSOUND_DECAY)) + 0.05
-
-
-def sounding_seconds(pitch: int, velocity: int, held_sec: float, rate: float | None) -> float:
-    """How long a key is heard that is held for `held_sec` and then damped at `rate` (see `note_samples`)."""
-    ringing = ringing_seconds(pitch, velocity)
-    if rate is None and pitch > HIGHEST_DAMPED:
-        return ringing
-    return min(held_sec - float(np.log(INAUDIBLE)) / (rate or damper_rate(pitch)), ringing)
-
-
-def note_samples(
-    pitch: int, velocity: int, held_sec: float, sample_rate: int, *, rate: float | None = None
-) -> Float32[np.ndarray, " count"]:
-    """A key held for so long and then damped, until nothing is heard; the last sample is 0.
-
-    Args:
-        pitch: MIDI pitch.
-        velocity: 1..127.
-        held_sec: seconds until the damper falls.
-        sample_rate: in Hz.
-        rate: decay under the damper in 1/s; None for the key's own, which for the highest keys is none.
-    """
-    count = max(int(sounding_seconds(pitch, velocity, held_sec, rate) * sample_rate), 64)
-    samples = string_samples(pitch, velocity, count, sample_rate)
-    release = int(held_sec * sample_rate)
-    if release < count and (rate is not None or pitch <= HIGHEST_DAMPED):
-        after = np.arange(count - release, dtype=np.float32) / np.float32(sample_rate)
-        samples[release:] *= np.exp(-np.float32(rate or damper_rate(pitch)) * after)
-    fade = min(int(0.02 * sample_rate), count)
-    samples[-fade:] *= np.linspace(1, 0, fade, dtype=np.float32)
-    return samples
-
-
-def stereo_gains(pitch: int) -> tuple[np.float32, np.float32]:
-    """Left and right gain of a key: bass a little left, treble a little right, of equal power."""
-    angle = np.pi / 4 * (1 + 0.45 * np.clip((pitch - 64) / 44, -1, 1))
-    return np.float32(np.cos(angle)), np.float32(np.sin(angle))
+def rise_seconds(pitch: int, velocity: int) -> float:
+    """How long a tone takes to begin: heavy hammers on low strings, and soft blows, take longer."""
+    return 0.002 + 0.003 * (1 - velocity / 127) + 0.003 * max(60 - pitch, 0) / 39

@@ -15,7 +15,8 @@ from music.errors import FileError, RequestError
 from music.performance import Pedal, Performance, PerformedNote
 from render.audio import PEAK, render, synthesise, write_audio
 from render.fluidsynth import render_fluidsynth, score_of
-from render.piano import frequency, note_samples, partial_frequencies
+from render.piano import frequency, partial_frequencies, stretch_cents
+from render.piano_strings import note_samples
 
 RATE = 44_100
 
@@ -48,16 +49,36 @@ def centroid(samples: np.ndarray) -> float:
     return float(np.sum(spectrum * frequencies) / np.sum(spectrum))
 
 
-@pytest.mark.parametrize("pitch", [33, 45, 57, 60, 69, 76, 84, 96, 105])
-def test_pitch_is_right_within_two_cents(pitch: int) -> None:
-    wanted = 440 * 2 ** ((pitch - 69) / 12)
+def cents(samples: np.ndarray, hertz: float) -> float:
+    return 1200 * float(np.log2(peak_frequency(samples, hertz * 0.94, hertz * 1.06) / hertz))
+
+
+def test_concert_pitch_is_right_within_two_cents() -> None:
+    for velocity in (20, 80, 127):
+        samples = synthesise(one(69, velocity, seconds=2.0))[2000 : 2 * RATE]
+        assert abs(cents(samples[:, 0], 440)) < 2
+        assert abs(cents(samples[:, 1], 440)) < 2
+
+
+@pytest.mark.parametrize("pitch", [33, 45, 57, 60, 76, 84, 96, 105, 108])
+def test_keys_are_tuned_as_pianos_are(pitch: int) -> None:
     samples = synthesise(one(pitch, seconds=2.0))[2000 : 2 * RATE, 0]
-    found = peak_frequency(samples, wanted * 0.94, wanted * 1.06)
-    assert abs(1200 * np.log2(found / wanted)) < 2
+    off = cents(samples, frequency(pitch))
+    assert abs(off - stretch_cents(pitch)) < 2
+    assert abs(off) < 25
+    assert off > -1 if pitch > 69 else off < 1
 
 
-def test_concert_pitch_and_sharp_partials() -> None:
+def test_the_lowest_key_by_its_partials() -> None:
+    samples = synthesise(one(21, 100, seconds=3.0))[2000 : 3 * RATE].mean(axis=1)
+    for n in (4, 7):
+        wanted = partial_frequencies(21, RATE)[n - 1]
+        assert abs(peak_frequency(samples, wanted - 10, wanted + 10) - wanted) < 0.3
+
+
+def test_sharp_partials() -> None:
     assert frequency(69) == 440
+    assert stretch_cents(69) == 0
     partials = partial_frequencies(69, RATE)
     assert partials[0] == pytest.approx(440, abs=1e-9)
     assert partials[9] / 4400 == pytest.approx(1.03, abs=0.02)
@@ -79,29 +100,37 @@ def test_velocity_makes_louder_and_brighter(pitch: int) -> None:
 def test_many_loud_notes_do_not_clip() -> None:
     chord = several(*((0.0, 2.0, pitch, 127) for pitch in range(21, 109)))
     samples = synthesise(chord)
-    assert float(np.abs(samples).max()) == pytest.approx(PEAK, abs=1e-3)
+    assert 0.5 * PEAK < float(np.abs(samples).max()) <= PEAK
     assert np.isfinite(samples).all()
+    # The limiter lets go: when the chord has faded it sounds as if nothing had been done to it.
+    forty = synthesise(several(*((0.0, 2.0, pitch, 127) for pitch in range(40, 80))))
+    assert np.abs(forty).max() <= 1.0
 
 
-@pytest.mark.parametrize("pitch", [28, 52, 76, 100])
+@pytest.mark.parametrize("pitch", [28, 52, 76, 88, 100])
 def test_no_click_where_a_note_ends(pitch: int) -> None:
-    """Above 12 kHz nothing is sounded, so whatever is found there around the release is a click."""
-    samples = synthesise(one(pitch, 100, seconds=0.5))[:, 0]
+    """A held tone has next to nothing above 8 kHz half a second after its blow; its end must not have either."""
+    held = synthesise(one(pitch, 100, seconds=1.5))[:, 0]
+    short = synthesise(one(pitch, 100, seconds=0.5))[:, 0]
     release = RATE // 2
-    around = samples[release - 512 : release + 512]
-    spectrum = np.abs(np.fft.rfft(around * np.hanning(1024)))
-    high = spectrum[int(12_000 * 1024 / RATE) :].max()
-    assert high < 1e-3 * max(spectrum.max(), 1e-3)
-    jumps = np.abs(np.diff(samples))
-    assert jumps[release - 50 : release + 2000].max() <= jumps[: RATE // 10].max()
+
+    def high(samples: np.ndarray) -> float:
+        around = samples[release - 1024 : release + 3072]
+        spectrum = np.abs(np.fft.rfft(around * np.hanning(4096)))
+        return float(np.sqrt(np.sum(spectrum[int(8000 * 4096 / RATE) :] ** 2) / np.sum(np.abs(spectrum) ** 2)))
+
+    assert high(short) < 1e-3
+    assert high(short) < 2 * high(held) + 1e-4
+    jumps, usual = np.abs(np.diff(short)), np.abs(np.diff(held))
+    assert jumps[release - 50 : release + 4000].max() <= 1.02 * usual[release - 2000 : release + 4000].max()
 
 
 def test_the_note_starts_from_silence() -> None:
     for pitch in (24, 60, 96):
         samples = note_samples(pitch, 127, 0.5, RATE)
-        assert abs(float(samples[0])) < 1e-3
-        assert np.abs(samples[:8]).max() < 0.05 * np.abs(samples).max()
-        assert samples[-1] == 0
+        assert np.abs(samples[:, 0]).max() < 1e-3
+        assert np.abs(samples[:, :8]).max() < 0.05 * np.abs(samples).max()
+        assert not samples[:, -1].any()
 
 
 def test_pedal_prolongs_and_a_new_blow_ends_the_old_sound() -> None:
@@ -111,9 +140,6 @@ def test_pedal_prolongs_and_a_new_blow_ends_the_old_sound() -> None:
     assert rms(held[late]) > 20 * rms(plain[late])
     after = slice(int(2.9 * RATE), int(3.0 * RATE))
     assert rms(held[after]) < 0.05 * rms(held[late])
-    # A pedal below the middle does not hold.
-    half = synthesise(several((0.0, 0.3, 60, 90), pedals=(Pedal(0.1, 40), Pedal(2.0, 0))))
-    assert np.array_equal(half, plain)
     twice = synthesise(several((0.0, 0.3, 60, 90), (1.0, 0.3, 60, 90), pedals=(Pedal(0.1, 127), Pedal(3.0, 0))))
     once = synthesise(several((1.0, 0.3, 60, 90), pedals=(Pedal(0.1, 127), Pedal(3.0, 0))))
     tail = slice(int(1.6 * RATE), int(2.6 * RATE))
@@ -155,7 +181,7 @@ def test_the_same_performance_gives_the_same_samples() -> None:
 
 def test_other_sample_rates() -> None:
     low = synthesise(one(69, seconds=1.0), 22_050)
-    assert len(low) == pytest.approx(len(synthesise(one(69, seconds=1.0))) / 2, abs=2)
+    assert len(low) == pytest.approx(len(synthesise(one(69, seconds=1.0))) / 2, abs=0.1 * 22_050)
     with pytest.raises(RequestError, match="sample rate"):
         synthesise(one(60), 10)
 
