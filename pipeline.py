@@ -145,17 +145,21 @@ def prepare(settings: Settings) -> None:
         print(report.table(), report.json_line(), sep="\n")
 
 
-def train(settings: Settings) -> None:
-    """Trains a network."""
+def train(settings: Settings) -> float | None:
+    """Trains a network; returns the figure that it is steered by, of which a sweep may look for the least."""
     from training.memory import keep_freed_memory
 
     keep_freed_memory()  # starts the command anew, so before all else
-    from training.loggers import make_logger
+    from planner.plan_file import make_plan
+    from render.sample import write_sample
+    from training.tracking import Rooms, SweepRun, track
 
-    name = settings["task"]["name"]
+    name, job = settings["task"]["name"], HydraConfig.get()
     settings["out"] = settings["out"] or f"runs/{name.removeprefix('train_')}"
-    logger = make_logger(settings["logger"]["kind"], settings["out"], settings["logger"]["project"], settings)
-    show_figures(import_module(TRAININGS[name]).train(settings, logger=logger))
+    settings["out"] = str(folder_of(settings | {"count": 1}, ""))
+    sweep = SweepRun.of(job.sweep.dir, job.job) if job.mode == RunMode.MULTIRUN else None
+    rooms = Rooms(build, make_plan, write_sample, show_figures)
+    return track(import_module(TRAININGS[name]).train, settings, rooms, sweep)
 
 
 def measure(settings: Settings) -> None:
@@ -164,19 +168,19 @@ def measure(settings: Settings) -> None:
     print(found) if isinstance(found, str) else show_figures(found)
 
 
-TASKS: dict[str, Callable[[Settings], None]] = {task.__name__: task for task in (generate, plan, perform, prepare)}
+TASKS: dict[str, Callable[[Settings], Any]] = {task.__name__: task for task in (generate, plan, perform, prepare)}
 TASKS |= dict.fromkeys(TRAININGS, train) | dict.fromkeys(MEASURES, measure)
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
-def run(config: DictConfig) -> None:
-    """Runs the task of a composed configuration."""
+def run(config: DictConfig) -> Any:
+    """Runs the task of a composed configuration; what a training returns goes to the sweeper."""
     with one_line_errors():
         settings: Settings = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # pyright: ignore
         check_targets(settings)
         check_settings(settings)
         settings["cache_dir"] = str(settings["cache_dir"] or default_cache_dir())
-        TASKS[settings["task"]["name"]](settings)
+        return TASKS[settings["task"]["name"]](settings)
 
 
 def main() -> None:

@@ -161,6 +161,10 @@ class BenchmarkModule(ComposerModule):
         self.mean.load_state_dict(self.network.state_dict())
         self.mean.requires_grad_(False)
 
+    def parts(self, frames: Frames) -> dict[str, torch.Tensor]:
+        """Nats of each frame: of play alone."""
+        return {"play": self._nats(frames)}
+
     def _nats(self, frames: Frames, network: nn.Module | None = None) -> torch.Tensor:
         logits, _ = (network or self.network)(frames)
         return play_nats(logits[..., 0], frames) * frames.fit

@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 
 from composer.features import Frames
-from composer.network import BiaxialNetwork, NetworkConfig, frame_nats
+from composer.network import BiaxialNetwork, NetworkConfig, frame_parts
 from training.schedule import warmup_stable_decay
 
 
@@ -44,14 +44,21 @@ class ComposerModule(pl.LightningModule):
         self.network = BiaxialNetwork(NetworkConfig.from_dict(network))
         self.optimiser = OptimiserConfig(**optimiser)
 
-    def _nats(self, frames: Frames) -> torch.Tensor:
+    def parts(self, frames: Frames) -> dict[str, torch.Tensor]:
+        """Nats of each frame by what is told: which pitches play, and which of these are struck; [items, steps]."""
         logits, _ = self.network(frames)
-        return frame_nats(logits.float(), frames) * frames.fit  # in full precision where the network is not
+        play, struck = frame_parts(logits.float(), frames)  # in full precision where the network is not
+        return {"play": play * frames.fit, "articulate": struck * frames.fit}
+
+    def _nats(self, frames: Frames) -> torch.Tensor:
+        return torch.stack(list(self.parts(frames).values())).sum(0)
 
     def training_step(self, batch: Frames, batch_idx: int) -> torch.Tensor:
         """Mean over all steps of the batch, unfit ones counted as 0: so shares of several processes add up exactly."""
-        loss = self._nats(batch).mean()
+        means = {name: nats.mean() for name, nats in self.parts(batch).items()}
+        loss = torch.stack(list(means.values())).sum()
         self.log("train/nats_per_frame", loss, prog_bar=True)
+        self.log_dict({f"train/nats_{name}": value.detach() for name, value in means.items()})
         return loss
 
     def validation_step(self, batch: Frames, batch_idx: int) -> None:

@@ -135,7 +135,13 @@ class BiaxialNetwork(nn.Module):
 
 def frame_nats(logits: Float[Tensor, "B T P 2"], frames: Frames) -> Float[Tensor, "B T"]:
     """Joint negative log-likelihood of each frame in nats: play of every pitch, articulate where it plays."""
+    play, struck = frame_parts(logits, frames)
+    return play + struck
+
+
+def frame_parts(logits: Float[Tensor, "B T P 2"], frames: Frames) -> tuple[Float[Tensor, "B T"], Float[Tensor, "B T"]]:
+    """The two parts of `frame_nats`: play, articulate."""
     play, articulate = frames.play[:, 1:].float(), frames.articulate[:, 1:].float()
     play_nats = F.binary_cross_entropy_with_logits(logits[..., 0], play, reduction="none")
     struck_nats = F.binary_cross_entropy_with_logits(logits[..., 1], articulate, reduction="none")
-    return (play_nats + play * struck_nats).sum(-1)
+    return play_nats.sum(-1), (play * struck_nats).sum(-1)

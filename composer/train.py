@@ -19,10 +19,12 @@ from composer.widen import can_widen, widened
 from composer.windows import WindowConfig
 from music.errors import RequestError, WeightsError
 from training.run import RunConfig, fit
+from training.samples import Sampler, Samples
+from training.tracking import note
 from training.weights import save_weights
 
 
-def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, Any]:
+def train(cfg: dict[str, Any], *, logger: Logger | bool = False, sampler: Sampler | None = None) -> dict[str, Any]:
     """Trains, resuming where a checkpoint stands in `out`, and writes `out`/biaxial.safetensors with its JSON.
 
     Args:
@@ -31,6 +33,7 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, An
             (`OptimiserConfig`), `windows` (`WindowConfig`), `pieces` (`piece_chances`), `resume`,
             `start` (weights to go on from, or None).
         logger: Lightning's; False for none.
+        sampler: makes pieces on the way; None for none.
 
     Returns:
         Figures: parameters, pieces, best nats a frame on the valid windows, where the weights are.
@@ -69,6 +72,24 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, An
         chances=chances,
     )
     started = time.perf_counter()
+    about = {
+        "kind": "composer/biaxial",
+        "network": network.to_dict(),
+        "features": feature_names(len(styles)),
+        "parameters": sum(p.numel() for p in module.parameters()),
+        "trained_on": {
+            "corpus": corpus,
+            "spans": len(train_set.pieces),
+            "dropped": len(train_set.dropped),
+            "digest": train_set.digest,
+        },
+        "licence": cfg["data"].get("licence", ""),
+    }
+    note(out, logger, corpus=about["trained_on"] | {"valid_digest": valid_set.digest})
+
+    def snapshot(present: Any, path: Path) -> None:
+        save_weights(path, present.network.state_dict(), about)
+
     best, figures = fit(
         module,
         data,
@@ -77,23 +98,12 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, An
         frames_per_batch=windows.batch * windows.steps,
         logger=logger,
         resume=bool(task.get("resume", True)),
+        samples=Samples(sampler, snapshot, out) if sampler else None,
     )
     checkpoint = torch.load(best, map_location="cpu", weights_only=True)
     module.load_state_dict(checkpoint["state_dict"])
-    parameters = sum(p.numel() for p in module.parameters())
     score = float(min(v for k, v in _monitored(checkpoint).items())) if _monitored(checkpoint) else float("nan")
-    about = {
-        "kind": "composer/biaxial",
-        "network": network.to_dict(),
-        "features": feature_names(len(styles)),
-        "parameters": parameters,
-        "trained_on": {
-            "corpus": corpus,
-            "spans": len(train_set.pieces),
-            "dropped": len(train_set.dropped),
-            "digest": train_set.digest,
-        },
-        "licence": cfg["data"].get("licence", ""),
+    about |= {
         "steps": int(checkpoint["global_step"]),
         "seed": int(cfg["seed"]),
         "figures": {"valid_windows_nats_per_frame": round(score, 4)},
@@ -102,7 +112,7 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, An
     if module.global_rank == 0:  # every process of a ddp run comes here
         save_weights(weights, module.network.state_dict(), about)
     return {
-        "parameters": parameters,
+        "parameters": about["parameters"],
         "train_pieces": len(train_set.pieces),
         "valid_pieces": len(valid_set.pieces),
         "steps": int(checkpoint["global_step"]),

@@ -29,11 +29,21 @@ class StreamModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Mean nats of the tokens that are known; `walks` in the batch are the process' share."""
-        nats, known = self.network.nats(batch).sum(), batch.known.sum()
+        each = self.network.nats(batch)
+        nats, known = each.sum(), batch.known.sum()
         # Every process divides by the mean number of tokens, so that the gradients' mean is that of the whole batch.
         loss = nats / self._mean_count(known).clamp(min=1)
         self.log("train/nats_per_token", nats / known.clamp(min=1), prog_bar=True)
+        self.log_dict(self._by_field(each.detach(), batch))
         return loss
+
+    def _by_field(self, nats: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
+        """Mean nats of the tokens of each field; 0 where the batch has none of it."""
+        fields, number = batch.fields[batch.known], len(self.network.config.fields)
+        total = torch.zeros(number, device=nats.device).index_add_(0, fields, nats[batch.known].float())
+        count = torch.bincount(fields, minlength=number).clamp(min=1)
+        names = (f"train/nats_{name}" for name, _, _ in self.network.config.fields)
+        return dict(zip(names, total / count, strict=True))
 
     def _mean_count(self, known: torch.Tensor) -> torch.Tensor:
         if not (torch.distributed.is_available() and torch.distributed.is_initialized()):

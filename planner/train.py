@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
 
@@ -15,21 +16,25 @@ from planner.corpus import STREAMS, Walk, known_styles, load_plans, training_the
 from planner.data import WalkConfig, WalkData, walk_chances
 from planner.module import StreamModule
 from planner.network_config import StreamConfig
+from planner.shelf import Shelf
 from planner.tables import fit_all_tables
+from training.loggers import named
 from training.run import RunConfig, fit
-from training.weights import save_weights
+from training.samples import Sampler, Samples
+from training.tracking import note
 
 MONITOR = "valid/nats_per_token"
 
 
-def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, Any]:
+def train(cfg: dict[str, Any], *, logger: Logger | bool = False, sampler: Sampler | None = None) -> dict[str, Any]:
     """Trains stream after stream, each resuming where a checkpoint stands, and writes `out`/planner.safetensors.
 
     Args:
         cfg: plain values: `data` (see `planner.corpus.load_plans`), `cache_dir`, `out`, `seed`, `trainer` (Lightning's
             arguments) and `task`: `streams` (name -> `run`, `network`, `walks` that differ from the general ones),
             `run` (`RunConfig`), `network` (sizes of `StreamConfig`), `optimiser`, `walks` (`WalkConfig`), `resume`.
-        logger: Lightning's; False for none.
+        logger: Lightning's; False for none. A stream's figures have its name before them.
+        sampler: makes pieces on the way; None for none.
 
     Returns:
         Figures: parameters, walks and best nats a token of each stream, where the weights are.
@@ -41,37 +46,34 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, An
     plans, digest = load_plans(cfg["data"], Path(cfg["cache_dir"]))
     styles = known_styles(plans)
     started = time.perf_counter()
-    tensors: dict[str, torch.Tensor] = {}
-    networks: dict[str, Any] = {}
-    figures: dict[str, Any] = {}
-    learned: dict[str, list[Walk]] = {}
-    rank = 0
-    for name, own in task["streams"].items():
+    walks: dict[str, list[Walk]] = {}
+    for name in task["streams"]:
         if name not in STREAMS:
             raise RequestError(f"planner stream {name!r} is not one of {', '.join(STREAMS)}")
-        walks = [w for w in walks_of(name, plans, styles, every=True) if w.split == "train"]
-        walks += [w for w in walks_of(name, plans, styles) if w.split == "valid"]
-        learned[name] = [walk for walk in walks if walk.split == "train"]
-        module, figures[name] = _train_stream(name, walks, _merged(task, own), cfg, out / name, logger)
-        networks[name] = module.network.config.to_dict()
-        tensors |= {f"{name}.{key}": value.half() for key, value in module.network.state_dict().items()}
+        walks[name] = [w for w in walks_of(name, plans, styles, every=True) if w.split == "train"]
+        walks[name] += [w for w in walks_of(name, plans, styles) if w.split == "valid"]
+    learned = {name: [w.tokens for w in row if w.split == "train"] for name, row in walks.items()}
+    tables = fit_all_tables(learned, training_themes(plans))
+    trained_on = {"plans": sum(m.origin.split == "train" for m in plans), "digest": digest}
+    note(out, logger, corpus=trained_on)
+    shelf = Shelf(styles, tables, {"trained_on": trained_on, "licence": cfg["data"].get("licence") or ""})
+    figures: dict[str, Any] = {}
+    rank = 0
+    for name, own in task["streams"].items():
+        samples = Samples(sampler, partial(_snapshot, shelf, name), out, name) if sampler else None
+        module, figures[name] = _train_stream(name, walks[name], _merged(task, own), cfg, out / name, logger, samples)
+        shelf = shelf.holding(name, module.network)
         rank = module.global_rank
-    tables = fit_all_tables({name: [w.tokens for w in walks] for name, walks in learned.items()},
-                            training_themes(plans))  # fmt: skip
-    tensors |= {f"tables.{key}": torch.from_numpy(np.ascontiguousarray(value)) for key, value in tables.items()}
     weights = out / "planner.safetensors"
-    about = {
-        "kind": "planner/streams",
-        "styles": list(styles),
-        "streams": networks,
-        "trained_on": {"plans": sum(m.origin.split == "train" for m in plans), "digest": digest},
-        "licence": cfg["data"].get("licence") or "",
-        "seed": int(cfg["seed"]),
-        "figures": figures,
-    }
     if rank == 0:  # every process of a ddp run comes here
-        save_weights(weights, tensors, about)
+        shelf.save(weights, seed=int(cfg["seed"]), figures=figures)
     return {**figures, "seconds": round(time.perf_counter() - started, 1), "weights": str(weights)}
+
+
+def _snapshot(shelf: Shelf, stream: str, module: pl.LightningModule, path: Path) -> None:
+    """A planner of the present weights of one stream, with those of the other streams that there are."""
+    assert isinstance(module, StreamModule)
+    shelf.holding(stream, module.network).completed().save(path)
 
 
 def _merged(task: dict[str, Any], own: dict[str, Any] | None) -> dict[str, Any]:
@@ -83,7 +85,13 @@ def _merged(task: dict[str, Any], own: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _train_stream(
-    name: str, walks: list[Walk], task: dict[str, Any], cfg: dict[str, Any], out: Path, logger: Logger | bool
+    name: str,
+    walks: list[Walk],
+    task: dict[str, Any],
+    cfg: dict[str, Any],
+    out: Path,
+    logger: Logger | bool,
+    samples: Samples | None,
 ) -> tuple[StreamModule, dict[str, Any]]:
     """The best module of a stream, and its figures."""
     train_set = [walk for walk in walks if walk.split == "train"]
@@ -109,9 +117,10 @@ def _train_stream(
         out=out,
         config=run,
         frames_per_batch=config.batch,
-        logger=logger,
+        logger=named(logger, name),
         resume=bool(task["resume"]),
         monitor=MONITOR,
+        samples=samples,
     )
     checkpoint = torch.load(best, map_location="cpu", weights_only=True)
     module.load_state_dict(checkpoint["state_dict"])

@@ -12,9 +12,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from pytorch_lightning.loggers import CSVLogger
 
 from music.errors import RequestError
+from training.csv_record import CsvRecord
 from training.loggers import make_logger
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -95,7 +95,7 @@ def test_wandb_on_a_terminal_does_not_ask(tmp_path: Path) -> None:
 
 def test_csv_writes_a_file_in_the_runs_folder(tmp_path: Path) -> None:
     logger = make_logger("csv", tmp_path / "run", "ritornello", {})
-    assert isinstance(logger, CSVLogger)
+    assert isinstance(logger, CsvRecord)
     logger.log_metrics({"loss": 1.5}, step=3)
     logger.save()
     with (tmp_path / "run" / "metrics.csv").open() as file:

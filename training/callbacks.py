@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from music.errors import RitornelloError
+from training.loggers import begin_at
 
 
 class TrainingError(RitornelloError):
@@ -59,37 +61,85 @@ class AtomicCheckpoints(TorchCheckpointIO):
 
 
 class FiniteLoss(pl.Callback):
-    """Skips steps whose loss or gradient is not finite, counts them, and ends a run in which they persist.
+    """Leaves out steps whose loss or gradient is not finite, counts them, and ends a run in which they persist.
+
+    A step is left out whole: neither weights nor the optimiser's memory see it. They persist where `patience` of them
+    come in a row, or more than half of the last `WINDOW` steps are such.
 
     Args:
         patience: such steps in a row that end the run.
+        out: the folder of the checkpoints, for the message.
     """
 
-    def __init__(self, patience: int = 10) -> None:
-        self.patience = patience
+    WINDOW = 100
+
+    def __init__(self, patience: int = 10, out: Path | None = None) -> None:
+        self.patience, self.out = patience, out
         self.skipped = 0
         self._in_a_row = 0
+        self._lately: deque[bool] = deque(maxlen=self.WINDOW)
+        self._loss = torch.zeros(())
+
+    def state_dict(self) -> dict[str, Any]:
+        """How many were left out so far."""
+        return {"skipped": self.skipped}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on counting."""
+        self.skipped = int(state_dict.get("skipped", 0))
+
+    def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
+        """Keeps the loss."""
+        self._loss = loss.detach()
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        """Clears gradients that are not finite, so that the step changes nothing but momentum's memory."""
-        gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
-        total = torch.stack([g.detach().norm() for g in gradients]).norm()
+        """Takes the gradients away where they are not finite: an optimiser passes over weights without one."""
+        parameters = [p for p in pl_module.parameters() if p.grad is not None]
+        norms = [p.grad.detach().norm() for p in parameters if p.grad is not None]
+        total = torch.stack(norms).norm() if norms else self._loss.new_zeros(())
+        good = _everywhere(torch.isfinite(total) & torch.isfinite(self._loss).all())
+        self.skipped += not good
+        self._in_a_row = 0 if good else self._in_a_row + 1
+        self._lately.append(not good)
         pl_module.log("train/gradient_norm", total)
-        if bool(torch.isfinite(total)):
-            self._in_a_row = 0
-            return
-        for gradient in gradients:
-            gradient.zero_()
-        self.skipped += 1
-        self._in_a_row += 1
         pl_module.log("train/skipped", float(self.skipped))
-        if self._in_a_row >= self.patience:
-            raise TrainingError(
-                f"the loss or its gradient was not finite in {self.patience} steps in a row; "
-                "the last good checkpoint is kept, try a smaller learning rate"
-            )
+        pl_module.log("train/rate", float(optimizer.param_groups[0]["lr"]))
+        if good:
+            return
+        for parameter in parameters:
+            parameter.grad = None
+        if self._in_a_row >= self.patience or 2 * sum(self._lately) > self.WINDOW:
+            raise TrainingError(self._message(trainer))
+
+    def _message(self, trainer: pl.Trainer) -> str:
+        often = f"{self._in_a_row} steps in a row"
+        if self._in_a_row < self.patience:
+            often = f"{sum(self._lately)} of the last {self.WINDOW} steps"
+        kept = last_checkpoint(self.out) if self.out is not None else None
+        place = f"the last good checkpoint is kept: {kept}" if kept else "there is no checkpoint of it yet"
+        advice = "try a smaller learning rate (task.optimiser.rate)"
+        where = f"the loss or its gradient was not finite in {often}, up to step {trainer.global_step}"
+        return f"{where}; {place}; {advice}"
+
+
+def _everywhere(good: Tensor) -> bool:
+    """Whether something holds in all processes of a run."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return bool(good)
+    count = good.float()
+    torch.distributed.all_reduce(count, op=torch.distributed.ReduceOp.MIN)
+    return bool(count)
+
+
+class Beginning(pl.Callback):
+    """Tells the loggers at which step a run begins, so that a resumed one has no row twice."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Once, after a checkpoint was read."""
+        for logger in trainer.loggers:
+            begin_at(logger, trainer.global_step)
 
 
 class Throughput(pl.Callback):

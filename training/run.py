@@ -10,7 +10,16 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 
-from training.callbacks import AtomicCheckpoints, FiniteLoss, RandomStates, Throughput, detached, last_checkpoint
+from training.callbacks import (
+    AtomicCheckpoints,
+    Beginning,
+    FiniteLoss,
+    RandomStates,
+    Throughput,
+    detached,
+    last_checkpoint,
+)
+from training.samples import Samples
 
 MONITOR = "valid/nats_per_frame"
 
@@ -42,6 +51,7 @@ def fit(
     logger: Logger | bool = False,
     resume: bool = True,
     monitor: str = MONITOR,
+    samples: Samples | None = None,
 ) -> tuple[Path, dict[str, float]]:
     """Trains, going on from `out`/last.ckpt where there is one.
 
@@ -54,6 +64,7 @@ def fit(
         logger: Lightning's; False for none.
         resume: False starts anew.
         monitor: the logged figure by which the best checkpoint is kept; the least is the best.
+        samples: draws a piece every so often; None for never.
 
     Returns:
         The checkpoint with the best figure on the valid split, and the last logged figures.
@@ -72,7 +83,11 @@ def fit(
         num_sanity_val_steps=0,
         log_every_n_steps=min(20, config.epoch_steps),
         logger=logger,
-        callbacks=[RandomStates(), FiniteLoss(), Throughput(frames_per_batch), best, last],
+        callbacks=[
+            *(RandomStates(), Beginning(), FiniteLoss(out=out), Throughput(frames_per_batch)),
+            *([samples] if samples else []),
+            *(best, last),
+        ],
         plugins=[AtomicCheckpoints()],
         enable_model_summary=not quiet,
         **config.trainer,
