@@ -188,6 +188,7 @@ class Sections:
             tried = list(ALL_KEYS)
         open_cadence = "cadence" not in draft.told and draft.typed is None
         allowed: dict[Key, frozenset[str | None]] = {}
+        left: list[frozenset[str | None]] = []
         for key in tried:
             chords = fixed_chords(wish, key, self.meter)
             bar = self.meter.bar_div
@@ -199,8 +200,10 @@ class Sections:
                 allowed[key] = left[-1]
         if not allowed:
             other = draft.said.get("phrases") or draft.said.get("cadence") or f"the close of {draft.slot.label}"
-            names = ", ".join(sorted(name or "-" for name in ends[-1][2]))
-            raise _Unmet(f"{draft.chord_words} contradicts {other}: its chords do not close with {names}")
+            unmet = left.index(frozenset())
+            names = ", ".join(sorted(name or "-" for name in ends[unmet][2]))
+            where = f" in bar {ends[unmet][1]}" if wish.phrases else ""
+            raise _Unmet(f"{draft.chord_words} contradicts {other}: its chords do not close with {names}{where}")
         keys = wish.keys
         if keys is not None or len(allowed) < len(tried):
             keys = frozenset(allowed) if keys is not None or wish.chords else self._of_modes(allowed)

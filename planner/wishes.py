@@ -127,12 +127,11 @@ def cadences_at(
     """The cadences that a phrase from `start_div` to `end_div` of a section may have with these chords fixed.
 
     What a cadence is stands in docs/forms.md and in `music.analysis.cadence`: chords alone do not tell a PAC from an
-    IAC where V and I stand in root position, so both may be. Equal chords in a row count as one.
+    IAC where V and I stand in root position, so both may be. Equal chords in a row count as one, so a phrase may begin
+    with the chord that the one before it closed with: a chord that sounds on over the end is heard up to there.
     """
     line = [c for c in chords if c.onset_div < end_div and c.onset_div + c.duration_div > start_div]
     last = line.pop() if line and line[-1].onset_div + line[-1].duration_div >= end_div else None
-    if last is not None and last.onset_div + last.duration_div > end_div:
-        return frozenset((None,))  # it sounds on over the phrase's end
     start = end_div
     if last is not None:
         start = max(start_div, last.onset_div)

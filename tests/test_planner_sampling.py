@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from itertools import combinations
+from itertools import accumulate, combinations
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from safetensors.numpy import load, save
 from music.errors import RequestError, WeightsError
 from music.pitch import ALL_KEYS, Key
 from music.plan import Plan, Section, Theme
-from music.plan_json import plan_to_json
+from music.plan_json import plan_to_json, write_plan
 from music.time import Meter
 from planner.interface import PlanRequest
+from planner.request import parse_request
 from planner.sampling import SHIPPED, LearnedPlanner
 from planner.theme_likeness import ALIKE, theme_similarity
 from tests.contract_planner import PlannerContract, closes, moved_chords, tune
@@ -55,7 +56,7 @@ class TestContract(PlannerContract):
 def test_the_same_plan_in_another_process(learned: LearnedPlanner) -> None:
     code = (
         "import json, sys; from pathlib import Path; from planner.sampling import LearnedPlanner\n"
-        "from planner.interface import PlanRequest; from music.plan_json import plan_to_json\n"
+        "from planner.interface import PlanRequest; from music.plan_json import plan_to_json, write_plan\n"
         "planner = LearnedPlanner(Path(sys.argv[1]))\n"
         "print(json.dumps([plan_to_json(planner.plan(PlanRequest('ABAC'), seed=s)) for s in (5, 6)]))"
     )
@@ -164,6 +165,23 @@ def test_a_given_theme_is_kept_and_carried(learned: LearnedPlanner) -> None:
         with_theme.append(in_chords(found, plan.sections[0]))
         without.append(in_chords(found, learned.plan(PlanRequest(**asked), seed=seed).sections[0]))
     assert np.mean(with_theme) > np.mean(without) + 0.1
+
+
+def test_a_plan_is_a_file_of_wishes_that_is_kept(
+    learned: LearnedPlanner, free_plans: list[Plan], tmp_path: Path
+) -> None:
+    """What the planner wrote it takes back and keeps to the last field, whatever the seed."""
+    path = tmp_path / "plan.json"
+    plans = [*free_plans[:7], learned.plan(PlanRequest("AA'BA", bars=24), seed=7)]
+    assert sum(_sounds_over_a_phrase_end(s, plan.meter) for plan in plans for s in plan.sections) > 5
+    for seed, plan in enumerate(plans):
+        write_plan(plan, path)
+        assert learned.plan(parse_request(wishes=path), seed=seed) == plan
+
+
+def _sounds_over_a_phrase_end(section: Section, meter: Meter) -> bool:
+    ends = {end * meter.bar_div for end in accumulate(phrase.bars for phrase in section.phrases)}
+    return any(c.onset_div < end < c.onset_div + c.duration_div for c in section.chords for end in ends)
 
 
 def test_free_plans_leave_home_and_come_back(free_plans: list[Plan]) -> None:

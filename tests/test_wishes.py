@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -264,6 +265,17 @@ def test_cadences_that_fixed_chords_leave(text: str, bars: int, start: int, expe
     for key in (C, Key("Eb")):
         found = cadences_at(figures(text, key, meter), bars * meter.bar_div, key, meter, start * meter.bar_div)
         assert found == {None, *expected.split()}
+
+
+@pytest.mark.parametrize(("text", "expected"), [("I V7 I", "PAC IAC"), ("I ii6 V", "HC"), ("I V7 vi", "DC"), ("I", "")])
+def test_the_chord_of_a_close_may_sound_on(text: str, expected: str) -> None:
+    """The next phrase may begin with the chord that this one closed with; equal neighbours are one chord in a plan."""
+    meter = Meter(4, 4)
+    *before, last = figures(text, C, meter)
+    end = last.onset_div + last.duration_div
+    sounding_on = (*before, replace(last, duration_div=2 * last.duration_div))
+    assert cadences_at(sounding_on, end, C, meter) == {None, *expected.split()}
+    assert cadences_at(sounding_on, end + meter.bar_div, C, meter, end) == {None, *(["HC"] if text[-1] == "V" else [])}
 
 
 @given(st.lists(st.sampled_from(["I", "V7", "V65", "vi", "IV", "V", "I6", "viio6"]), min_size=2, max_size=5))
