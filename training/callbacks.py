@@ -134,12 +134,18 @@ def _everywhere(good: Tensor) -> bool:
 
 
 class Beginning(pl.Callback):
-    """Tells the loggers at which step a run begins, so that a resumed one has no row twice."""
+    """Sees that the curves of a resumed run go on where they were: no row twice, none a step aside."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Once, after a checkpoint was read."""
         for logger in trainer.loggers:
             begin_at(logger, trainer.global_step)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Mends the count that figures are logged by: Lightning 2.6 adds one to it each time a run is resumed."""
+        trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
 
 
 class Throughput(pl.Callback):
@@ -158,8 +164,10 @@ class Throughput(pl.Callback):
         self._start = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Logs the epoch's rate."""
-        seconds = time.perf_counter() - self._start
+        """Logs the epoch's rate; a resumed run ends, without a start, the epoch after which it was broken off."""
+        if not self._start:
+            return
+        seconds, self._start = time.perf_counter() - self._start, 0.0
         pl_module.log("train/frames_per_second", trainer.num_training_batches * self.frames / seconds)
 
 

@@ -54,7 +54,7 @@ class CsvRecord(Logger):
         """Nothing: they stand in run.json (`training.tracking`)."""
 
     @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+    def log_metrics(self, metrics: Mapping[str, float | int], step: int | None = None) -> None:
         """Adds a row."""
         names = set(metrics) - set(self._names)
         if names:
@@ -103,5 +103,5 @@ def _read(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
     with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        rows = [dict(row) for row in csv.DictReader(file) if None not in row]
+        rows = [dict(row) for row in csv.DictReader(file) if None not in row and None not in row.values()]
     return [{k: v for k, v in row.items() if v} for row in rows if str(row.get("step", "")).isdigit()]

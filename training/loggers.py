@@ -148,7 +148,7 @@ class Named(Logger):
         self.inner.log_hyperparams({self.prefix: dict(params)})
 
     @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+    def log_metrics(self, metrics: Mapping[str, float | int], step: int | None = None) -> None:
         """Figures under the name; Lightning's count of epochs too."""
         self.inner.log_metrics({f"{self.prefix}/{name}": value for name, value in metrics.items()}, step)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,7 @@ def fit(
     # One of its own: ModelCheckpoint's save_last follows the best one, and a run that gets no better for an hour would
     # be resumed an hour back.
     last = ModelCheckpoint(dirpath=out, filename="last", monitor=None, save_top_k=1, enable_version_counter=False)
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(_no_advertisement)
     quiet = config.trainer.get("enable_progress_bar", True) is False
     trainer = pl.Trainer(
         max_steps=config.max_steps,
@@ -96,3 +98,8 @@ def fit(
     trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
     found = Path(best.best_model_path or last.best_model_path)
     return found, detached(dict(trainer.callback_metrics))
+
+
+def _no_advertisement(record: logging.LogRecord) -> bool:
+    """Lightning recommends a service of its own each time."""
+    return "litlogger" not in record.getMessage()

@@ -199,10 +199,15 @@ class Samples(pl.Callback):
 
     def __init__(self, sampler: Sampler, snapshot: Snapshot, out: Path, name: str = "") -> None:
         self.sampler, self.snapshot, self.out, self.name = sampler, snapshot, out, name
+        self._said, self._begun = "", False
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """An epoch that was over before the run was resumed has no start."""
+        self._begun = True
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draws one where it is time, in the first process of a run."""
-        if trainer.is_global_zero and (trainer.current_epoch + 1) % self.sampler.every == 0:
+        if self._begun and trainer.is_global_zero and (trainer.current_epoch + 1) % self.sampler.every == 0:
             self.draw(trainer, pl_module)
 
     def draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -218,7 +223,10 @@ class Samples(pl.Callback):
                 log_sample(logger, sample, step - 1)
         except Exception as error:  # hours of training are worth more than a sample
             kind = "" if isinstance(error, RitornelloError) else f"{type(error).__name__}: "
-            print(f"no sample at step {step}: {kind}{' '.join(str(error).split())[:300]}", flush=True)
+            reason = f"{kind}{' '.join(str(error).split())[:300]}"
+            if reason != self._said:
+                print(f"no sample at step {step}: {reason}", flush=True)
+            self._said = reason
 
 
 @contextmanager
@@ -251,5 +259,6 @@ def log_sample(logger: Logger, sample: Sample, step: int) -> None:
             shown[f"{prefix}/audio"] = wandb.Audio(str(path))
     run.log({**shown, "trainer/global_step": step})
     artifact = wandb.Artifact(f"sample-{run.id or 'run'}", type="sample", metadata={"step": step + 1})
-    artifact.add_dir(str(sample.folder), name=f"{prefix.replace('/', '-')}-{sample.folder.name}")
+    for path in sorted(sample.folder.iterdir()):
+        artifact.add_file(str(path), name=f"{sample.folder.name}/{path.name}")
     run.log_artifact(artifact)
