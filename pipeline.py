@@ -61,13 +61,13 @@ def folder_of(settings: Settings, name: str) -> Path:
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         job = HydraConfig.get().job
         return Path(settings["out"] or "out") / f"{job.num:03d}-{slug(job.override_dirname)}"
-    if settings["count"] > 1:
-        return Path(settings["out"] or "out") / name
-    return Path(settings["out"] or Path("out") / name)
+    alone = settings["out"] and settings["count"] == 1
+    return Path(settings["out"]) if alone else Path(settings["out"] or "out") / name
 
 
 def finish(settings: Settings, seed: int, layers: Settings, score: Any, plan: Any, name: str) -> None:
     """Performs a score and writes the piece's folder."""
+    from evaluation.beside_people import beside_people
     from music.passage import file_hashes
     from render.piece import write_piece
 
@@ -75,7 +75,7 @@ def finish(settings: Settings, seed: int, layers: Settings, score: Any, plan: An
         performance = layers["performer"].perform(score, seed=seed, plan=plan)
     origin = provenance(settings, seed, layers) | file_hashes(settings)
     sound = {key: settings[key] for key in ("audio", "synth", "soundfont")}
-    print(write_piece(folder_of(settings, name), score, performance, plan, origin, **sound))
+    print(write_piece(folder_of(settings, name), score, performance, plan, origin, measure=beside_people, **sound))
 
 
 def generate(settings: Settings) -> None:

@@ -24,6 +24,7 @@ from music.errors import FileError
 AUDIO_FILES = ("piece.ogg", "piece.wav", "piece.flac", "piece.mp3")
 PIECE_FILES = (
     *("plan.json", "plan.png", "score.musicxml", "score.mid", "performance.mid", "roll.png", "provenance.json"),
+    "report.html",
     *AUDIO_FILES,
 )
 # The packages whose versions decide the bytes of a piece.

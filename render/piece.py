@@ -1,8 +1,8 @@
-"""Writes everything that a piece consists of: its plan, notes, performance, sound, picture and provenance."""
+"""Writes everything that a piece consists of: its plan, notes, performance, sound, pictures, provenance and report."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from render.console import stage
 from render.figures import draw_roll
 from render.folder import new_folder, write_json
 from render.plan_picture import draw_plan
+from render.report import write_report
+from render.report_measures import Row
 
 
 def write_piece(
@@ -29,6 +31,7 @@ def write_piece(
     audio: str = "ogg",
     synth: str = "piano",
     soundfont: str | None = None,
+    measure: Callable[[Score, Plan | None], tuple[str, Sequence[Row]] | None] | None = None,
 ) -> Path:
     """Writes a piece's folder, all of it or nothing, and returns its path.
 
@@ -38,6 +41,7 @@ def write_piece(
         origin: goes into provenance.json (`render.folder.provenance`).
         audio: none, wav, flac, ogg or mp3.
         synth, soundfont: see `render.audio.render`.
+        measure: gives the report's table: who the piece is compared with, and its rows; None leaves the table out.
     """
     with new_folder(folder) as place:
         with stage("write"):
@@ -53,4 +57,15 @@ def write_piece(
             with stage("render") as remarks:
                 render(performance, place / f"piece.{audio}", synth=synth, soundfont=soundfont)
                 remarks.append(f"{performance.end_sec:.0f} s of sound")
+        with stage("report"):
+            write_report(
+                place / "report.html",
+                score,
+                performance,
+                plan=plan,
+                origin=origin,
+                measures=measure(score, plan) if measure else None,
+                sound=place / f"piece.{audio}" if audio != "none" else None,
+                musicxml=place / "score.musicxml",
+            )
     return folder

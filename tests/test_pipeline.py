@@ -25,6 +25,7 @@ from tests.test_markov import small_piece
 
 ROOT = Path(__file__).resolve().parent.parent
 PIECE = {"plan.json", "plan.png", "score.musicxml", "score.mid", "performance.mid", "roll.png", "provenance.json"}
+PIECE |= {"report.html"}
 REPEATED = ("plan.json", "score.musicxml", "score.mid", "performance.mid")
 Run = Callable[..., tuple[int, str, str]]
 
