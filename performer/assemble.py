@@ -6,14 +6,14 @@ brought to the same, and then to the levels that were drawn: so they spread as p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from music.score import Score
+from music.score import Note, Score
 from music.time import DIVS_PER_QUARTER
-from performer.codec import NoteParameters
+from performer.codec import GRACE_DIV, NoteParameters
 from performer.drawing import Draws
 from performer.examples import GRACE_TIMING_SEC, LEVELS, PEDAL_PHASES
 from performer.features import ScoreFeatures
@@ -21,6 +21,8 @@ from performer.marking_obey import obey
 from performer.markings import Markings
 
 PEDAL_VALUE = 100
+LONGEST_SEC, LONGEST_TIMES = 6.0, 2.0  # a note lasts no longer than both: seconds, its written length at the mean tempo
+SHORTEST_SEC = 0.03  # a key takes that long to come up again
 FEWEST = 24  # of fewer onsets the spread is left as drawn: it would be chance's
 LEVEL_BOUNDS = {  # what pianists do; nothing that is drawn may lie beyond
     "log2_period": (-3.0, 2.5),
@@ -83,7 +85,18 @@ def assemble(
         pedal_div=places,
         pedal_value=values,
     )
-    return obey(markings, drawn)
+    return _bounded(obey(markings, drawn), notes)
+
+
+def _bounded(played: NoteParameters, notes: list[Note]) -> NoteParameters:
+    """The same with lengths that a pianist's finger has."""
+    quarters = (
+        np.array([max(n.duration_div, GRACE_DIV if n.duration_div == 0 else 1) for n in notes]) / DIVS_PER_QUARTER
+    )
+    written = quarters * played.beat_period
+    longest = np.maximum(LONGEST_SEC, LONGEST_TIMES * quarters * 2.0 ** np.log2(played.beat_period).mean())
+    seconds = (2.0**played.articulation_log * written).clip(SHORTEST_SEC, np.maximum(longest, SHORTEST_SEC))
+    return replace(played, articulation_log=np.log2(seconds / written))
 
 
 def _levels(drawn: Float[np.ndarray, " levels"]) -> dict[str, float]:

@@ -35,6 +35,7 @@ class Amounts:
     bars: float = 1.0
     onsets: float = 1.0
     notes: float = 1.0
+    timing: float = 1.0
     levels: float = 0.5
     pedal: float = 1.5
 
@@ -54,11 +55,6 @@ class Draws:
     shapes: Float[np.ndarray, "samples notes 3"]
     pedal: Int[np.ndarray, "samples onsets"]
     levels: Float[np.ndarray, "samples levels"]
-
-    def only(self, sample: int) -> Draws:
-        """One of the samples."""
-        one = slice(sample, sample + 1)
-        return Draws(self.tempo[one], self.shapes[one], self.pedal[one], self.levels[one])
 
 
 class _Steps:
@@ -105,7 +101,7 @@ def _coloured(white: np.ndarray, scale: np.ndarray) -> np.ndarray:
 
 
 def draw(noise: NoiseNetwork, reading: Reading, score: ScoreBatch, seeds: Sequence[int], amounts: Amounts) -> Draws:
-    """Samples of one piece, one a seed; a sample is the same whichever others are drawn with it.
+    """Samples of one piece, one a seed; a sample is the same whichever others are drawn with it, but for rounding.
 
     Args:
         noise: the network that departs.
@@ -126,7 +122,8 @@ def draw(noise: NoiseNetwork, reading: Reading, score: ScoreBatch, seeds: Sequen
     whole = onsets + bars[:, score.bar[0].numpy()]
     place = score.place.numpy()
     apart = np.exp(reading.note_noise.detach().numpy())
-    alone = np.stack([_white(r, apart.size).reshape(apart.shape) for r in rngs]) * apart * amounts.notes
+    much = np.array([amounts.notes, amounts.notes, amounts.timing])
+    alone = np.stack([_white(r, apart.size).reshape(apart.shape) for r in rngs]) * apart * much
     shapes = reading.shapes.detach().numpy()[None] + alone
     shapes[..., :2] += whole[:, place, 1:]
     tempo = reading.tempo.detach().numpy()[0] + whole[..., 0]

@@ -17,7 +17,7 @@ from training.schedule import warmup_stable_decay
 
 PARTS = ("tempo", *NOTE_SHAPES)
 # Timing within a chord is mostly the aligner's and the hammers' chance; it should not steer what is read of a score.
-WEIGHTS = {"tempo": 1.0, "velocity": 1.0, "articulation": 0.5, "timing": 0.25}
+WEIGHTS = {"tempo": 1.0, "velocity": 1.0, "articulation": 0.5, "timing": 0.5}
 NOISE_WEIGHT = 0.1
 
 

@@ -19,6 +19,7 @@ from performer.batch import Sheet, collate, sheet_of
 from performer.codec import NoteParameters, decode
 from performer.drawing import Amounts, Draws, draw
 from performer.features import NOTE_COLUMNS, ONSET_COLUMNS, ScoreFeatures, score_features
+from performer.keyboard import playable
 from performer.markings import Markings, written_markings
 from performer.network import Reading
 from performer.network_config import PerformerConfig
@@ -79,7 +80,7 @@ class LearnedPerformer:
         self.style, self.expression = style, expression
         amounts = Amounts(**self.about.get("amounts", {}))
         if departure is not None:
-            amounts = replace(amounts, bars=departure, onsets=departure, notes=departure)
+            amounts = replace(amounts, bars=departure, onsets=departure, notes=departure, timing=departure)
         self.amounts = amounts
 
     def perform(self, score: Score, *, seed: int, plan: Plan | None = None) -> Performance:
@@ -95,7 +96,7 @@ class LearnedPerformer:
             ScoreError: a score without notes.
         """
         prepared = self.prepare(score, plan)
-        return [decode(score, parameters) for parameters in self.parameters(prepared, seeds)]
+        return [playable(decode(score, parameters)) for parameters in self.parameters(prepared, seeds)]
 
     def prepare(self, score: Score, plan: Plan | None = None) -> Prepared:
         """Reads a score.
@@ -127,11 +128,11 @@ class LearnedPerformer:
 
     def parameters(self, prepared: Prepared, seeds: Sequence[int]) -> list[NoteParameters]:
         """What each seed does with every note."""
-        draws = self.draws(prepared, seeds)
         settings = Settings(expression=self.expression, chord_spread=bool(self.about.get("chord_spread", True)))
         found = []
-        for i, seed in enumerate(seeds):
-            found.append(assemble(prepared.score, prepared.features, prepared.markings, draws.only(i), settings, seed))
+        for seed in seeds:  # one by one: together they would differ in their last bits
+            one = self.draws(prepared, [seed])
+            found.append(assemble(prepared.score, prepared.features, prepared.markings, one, settings, seed))
         return found
 
 
