@@ -104,11 +104,9 @@ def _run_lengths(values, places, hashes, lengths):  # pragma: no cover
 
 @no_type_check
 @njit(cache=True)
-def _has_run(values, places, steps, hashes, length):  # pragma: no cover
+def _has_run(begins, ends, places, steps, hashes, length):  # pragma: no cover
     """For `RunIndex.has_run`: every run of so many hashes holds its rarest one, so places of that are looked round."""
     size = len(hashes)
-    begins = np.searchsorted(values, hashes)
-    ends = np.searchsorted(values, hashes, "right")
     looked = -1
     for first in range(size - length + 1):
         rarest = first
@@ -164,7 +162,9 @@ class RunIndex:
 
         As `run_lengths(hashes).max() >= length`, but quicker.
         """
-        return bool(_has_run(*self._order, self.steps, hashes, length))
+        values, places = self._order
+        begins, ends = values.searchsorted(hashes), values.searchsorted(hashes, "right")
+        return bool(_has_run(begins, ends, places, self.steps, hashes, length))
 
     def longest_run(self, score: Score) -> int:
         """Longest run of successive sonorities of the score that stands in one indexed piece; 0: not even two.

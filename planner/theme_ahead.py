@@ -26,6 +26,7 @@ from planner.theme_kernels import (
     MAX_RANGE,
     OUT_OF_POINTS,
     PLACES,
+    RIGHT,
     STEPS,
     STRONG,
     Rules,
@@ -60,6 +61,7 @@ _PLAIN_RESTS = (0, 3, 4, 6, 8, 9, 12, 18, 24, 30, 36, 48, 60, 72)
 _SEEN_HERE, _SEEN_ANYWHERE = 2, 40  # how often a value must be seen in a meter, or in all meters
 # Pitch classes above the tonic that close a theme with a cadence.
 CLOSES = {"PAC": (0,), "HC": (2, 7, 11)}
+_MOST = max(field.size for field in FIELDS)
 _FLOOR = 1e-3  # least weight of what is possible
 
 
@@ -255,8 +257,9 @@ class ThemeLimits:
     ) -> list[int] | None:
         """See `planner.drawing.WholeLimits`."""
         stepper.reset()
-        values, sung = np.zeros(len(points), np.int64), np.zeros((3, len(points)), np.int64)
-        count, notes = walk_theme(stepper.network, self._rules, points, temperature, values, sung)
+        rules, values, sung = self._rules, np.zeros(len(points), np.int64), np.zeros((3, len(points)), np.int64)
+        heard = np.repeat([[-1], [0]], rules.units.shape[1], axis=1)
+        count, notes = walk_theme(stepper.network, rules, points, temperature, np.zeros(_MOST), heard, values, sung)
         if count == OUT_OF_POINTS:
             return None
         if count < 0:
@@ -270,41 +273,27 @@ class ThemeLimits:
         """All that `weights` and `ThemeWalker.columns` go by, as arrays."""
         scene, lengths = self.scene, MAX_BARS + 1
         ends = np.zeros((3, lengths, units_of_walk(scene) + LONGEST + 1), dtype=bool)
-        upbeats = np.zeros((lengths, FIELDS[UPBEAT].size))
-        closing, right = np.zeros(lengths, dtype=bool), np.zeros((lengths, PITCHES))
-        chances = np.zeros((lengths, STEPS + 1, PITCHES))
+        heads = np.zeros((UPBEAT + lengths, max(field.size for field in FIELDS[:GAP])))
+        heads[BARS, [b - 1 for b in self.bars]] = 1
+        heads[OCTAVE, : FIELDS[OCTAVE].size] = self._octaves()
+        closes = np.ones((lengths, RIGHT + 1, PITCHES))
         for bars in self.bars:
             own = self._ends_of(bars)
             ends[:, bars, : len(own.closed)] = own.closed, own.open, own.starts
-            upbeats[bars, self._upbeats_of(bars)] = 1
+            heads[UPBEAT + bars, self._upbeats_of(bars)] = 1
             wanted = self._closes[bars]
             if wanted is not None:
-                closing[bars] = True
-                right[bars], chances[bars] = _close(self._steps, wanted)
-        places, strengths = place_columns(scene.meter)
-        chords, following, tones = chord_columns(scene)
-        allowed = np.zeros(FIELDS[BARS].size)
-        allowed[[b - 1 for b in self.bars]] = 1
+                closes[bars, RIGHT], closes[bars, :RIGHT] = _close(self._steps, wanted)
+        cadences = [cadence_column(scene, bars) for bars in range(lengths)]
         return Rules(
             fixed=np.array(fixed_columns(scene), dtype=np.int64),
-            scene=np.array([scene.bar, tonic_pitch(scene.key, 0), *self.span, first_phrase_column(scene)]),
-            cadences=np.array([cadence_column(scene, bars) for bars in range(lengths)]),
-            places=places,
-            strengths=strengths,
-            chords=chords,
-            following=following,
-            tones=tones,
+            scene=np.array([scene.bar, tonic_pitch(scene.key, 0), *self.span, first_phrase_column(scene), *cadences]),
+            units=np.concatenate((place_columns(scene.meter), chord_columns(scene))),
             notes=self._notes,
             rests=self._rests,
-            closed=ends[0],
-            open=ends[1],
-            starts=ends[2],
-            bars=allowed,
-            octaves=self._octaves().astype(float),
-            upbeats=upbeats,
-            closing=closing,
-            right=right,
-            chances=chances,
+            ends=ends,
+            heads=heads,
+            closes=closes,
         )
 
     def _ends_of(self, bars: int) -> _Ends:
