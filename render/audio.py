@@ -146,7 +146,7 @@ def render(
         performance: what is played.
         path: .wav, .flac, .ogg or .mp3.
         synth: "piano" (built in) or "fluidsynth" (the program, with a SoundFont).
-        soundfont: the SoundFont's file, for fluidsynth only.
+        soundfont: the SoundFont's file, for fluidsynth only; None for one that is installed.
 
     Raises:
         RequestError: an unknown synthesiser or extension, no SoundFont, no program, a performance that is too long.

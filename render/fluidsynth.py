@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +19,57 @@ from music.time import DIVS_PER_QUARTER, Meter
 PROGRAM = "fluidsynth"
 SAMPLE_RATE = 44_100
 TIMEOUT_SEC = 900
+VARIABLE = "SOUNDFONT"  # of the environment: a file that goes before all others
+# Where systems and players keep SoundFonts; ~ is the user's own folder.
+FOLDERS = ("~/.local/share/soundfonts", "~/.local/share/sounds/sf2", "~/Library/Audio/Sounds/Banks",
+           "/usr/share/soundfonts", "/usr/share/sounds/sf2", "/usr/share/sounds/sf3", "/usr/local/share/soundfonts",
+           "/opt/homebrew/share/soundfonts", "/usr/share/mscore/sounds", "/usr/share/musescore/sounds")  # fmt: skip
+# Known General MIDI sets, best piano first; others follow by name. Their first programme is a grand piano.
+NAMES = ("musescore_general", "ms basic", "fluidr3_gm", "fluidr3mono_gm", "generaluser", "default", "timgm6mb")
+
+
+def find_soundfont(folders: Sequence[str | Path] = FOLDERS) -> Path | None:
+    """A SoundFont that is installed here (.sf2 or .sf3), the likeliest first; None where there is none.
+
+    The file named in the environment's SOUNDFONT goes first.
+    """
+    named = os.environ.get(VARIABLE)
+    if named and Path(named).is_file():
+        return Path(named)
+    found: list[tuple[int, int, str, Path]] = []
+    for place, folder in enumerate(folders):
+        at = Path(folder).expanduser()
+        if not at.is_dir():
+            continue
+        for file in at.iterdir():
+            if file.suffix.lower() in (".sf2", ".sf3") and file.is_file():
+                stem = file.stem.lower()
+                rank = next((i for i, name in enumerate(NAMES) if stem.startswith(name)), len(NAMES))
+                found.append((rank, place, file.name, file))
+    return min(found)[3] if found else None
+
+
+def _chosen(soundfont: str | Path | None) -> Path:
+    """The SoundFont that is asked for, else one that is found. Raises RequestError where there is none."""
+    if soundfont is not None:
+        if not Path(soundfont).is_file():
+            raise RequestError(f"soundfont={soundfont}: there is no such file")
+        return Path(soundfont)
+    found = find_soundfont()
+    if found is None:
+        raise RequestError(
+            "synth=fluidsynth: no SoundFont is installed where they usually are; name one with soundfont=FILE.sf2"
+        )
+    return found
 
 
 def render_fluidsynth(midi_path: str | Path, soundfont: str | Path | None, path: str | Path) -> None:
     """Plays a MIDI file into a sound file (.wav, .flac, .ogg or .mp3).
+
+    Args:
+        midi_path: what is played.
+        soundfont: its file; None for one that is installed (see `find_soundfont`).
+        path: the sound file.
 
     Raises:
         RequestError: the program or the SoundFont is missing, or the extension is another one.
@@ -29,16 +78,13 @@ def render_fluidsynth(midi_path: str | Path, soundfont: str | Path | None, path:
     from render.audio import PEAK, audio_format, write_audio
 
     audio_format(Path(path))
-    if soundfont is None:
-        raise RequestError("synth=fluidsynth needs soundfont=FILE, a SoundFont such as FluidR3_GM.sf2")
-    if not Path(soundfont).is_file():
-        raise RequestError(f"soundfont={soundfont}: there is no such file")
+    font = _chosen(soundfont)
     if shutil.which(PROGRAM) is None:
         raise RequestError("synth=fluidsynth: the program fluidsynth is not installed; synth=piano needs nothing")
     with tempfile.TemporaryDirectory() as folder:
         wave = Path(folder) / "out.wav"
         # Paths are made absolute so that none can be taken for an option.
-        files = [str(Path(soundfont).resolve()), str(Path(midi_path).resolve())]
+        files = [str(font.resolve()), str(Path(midi_path).resolve())]
         command = [PROGRAM, "-ni", "-g", "0.5", "-r", str(SAMPLE_RATE), "-F", str(wave), "-T", "wav", *files]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SEC, check=False)

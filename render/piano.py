@@ -29,7 +29,7 @@ LEAST_LEVEL = 10 ** (-84 / 20)  # a partial that starts below this is not sounde
 # T60 in seconds, by frequency: of the prompt sound and of the aftersound.
 DECAY_HZ = (27.5, 65.0, 131.0, 262.0, 523.0, 1047.0, 2093.0, 4186.0, 8372.0, 12_000.0)
 PROMPT_SEC = (15.0, 9.5, 5.5, 3.2, 2.4, 1.9, 1.6, 1.3, 0.7, 0.4)
-AFTER_SEC = (28.0, 24.0, 19.0, 13.5, 10.5, 8.5, 6.0, 3.6, 1.6, 0.8)
+AFTER_SEC = (28.0, 24.0, 18.0, 12.5, 9.5, 8.0, 6.0, 3.6, 1.6, 0.8)
 LN_60_DB = float(np.log(1000.0))
 
 
@@ -107,7 +107,7 @@ def soundboard(f: Float[np.ndarray, " any"], side: int) -> Float[np.ndarray, " a
     """Gain of what carries a string's frequency to a side's ear: little below 80 Hz, uneven by a few dB above."""
     log = np.log(np.maximum(f, 1.0))
     uneven = np.sin(9.1 * log + 1.0) + np.sin(15.7 * log + 2.6) + np.sin(23.3 * log + 4.4 + 1.9 * side)
-    low = (f**3 / (f**3 + 78.0**3)) + 0.01
+    low = (f**3 / (f**3 + 70.0**3)) + 0.01
     return low * 10 ** (1.0 * uneven / 20)
 
 
@@ -136,9 +136,10 @@ def key_modes(pitch: int, sample_rate: int) -> Modes:
 
 def _places(pitch: int, f: Float[np.ndarray, " modes"], rng: np.random.Generator) -> Complex[np.ndarray, "2 modes"]:
     """Gain and phase of each mode, left and right: the key's place, and for each partial another one around it."""
-    angle = pan_angle(pitch) + rng.uniform(-0.24, 0.24, len(f))
+    wide = np.minimum(f / 400.0, 1.0)  # long waves reach both ears alike
+    angle = pan_angle(pitch) + rng.uniform(-0.3, 0.3, len(f)) * wide
     phase = rng.uniform(0, 2 * np.pi, len(f))
-    apart = rng.uniform(-0.7, 0.7, len(f))
+    apart = rng.uniform(-1.0, 1.0, len(f)) * wide
     gains = np.stack([np.cos(angle) * soundboard(f, 0), np.sin(angle) * soundboard(f, 1)])
     return gains * np.exp(1j * np.stack([phase + apart, phase - apart]))
 
@@ -167,7 +168,9 @@ def spectrum(pitch: int, velocity: int, f: Float[np.ndarray, " partials"]) -> Fl
     comb = np.hypot(np.sin(np.pi * n * place), 0.07)
     fall = DULL_DB_PER_KHZ * 2.0 ** (-(velocity - DULL_VELOCITY) / DULL_HALVED)
     thin = 0.4 + 0.2 * min(max((pitch - 36) / 24, 0.0), 1.0)
-    level = comb / n**thin * 10 ** (-fall * (f - f[0]) / 20_000)
+    above = (f - f[0]) / 1000
+    above = above / (1 + above / 25)  # the fall grows less steep
+    level = comb / n**thin * 10 ** (-fall * above / 20)
     top = 1.0 if pitch < 76 else 10 ** (-0.22 * (pitch - 76) / 20)
     heard = level * np.minimum(soundboard(f, 0), 1.0)
     return level * (loudness(velocity) * top / np.sqrt(np.sum(heard**2)))

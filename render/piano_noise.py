@@ -46,7 +46,7 @@ def _knock(rng: np.random.Generator, height: float, sample_rate: int) -> Float[n
     t = np.arange(round(KNOCK_SEC * sample_rate)) / sample_rate
     wave = np.exp(np.outer(-LN_60_DB / seconds + 2j * np.pi * hertz, t))
     phases = np.exp(2j * np.pi * rng.uniform(0, 1, (2, KNOCK_MODES))) * (hertz / 100.0) ** (-0.4 + 0.4 * height)
-    out = np.real(phases @ wave)
+    out = np.real(np.sum(phases[:, :, None] * wave, axis=1))
     return _shaped(out, 0.004, sample_rate)
 
 

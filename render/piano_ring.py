@@ -1,6 +1,6 @@
 """The strings that nobody struck: while the pedal is down, all of them answer what is played.
 
-The bank of all keys' free strings is one response of three seconds, with each key's first partials at their own
+The bank of all keys' free strings is one response of four seconds, with each key's first partials at their own
 frequencies and decays. What is played while the pedal is down is convolved with it, span by span; where the pedal comes
 up the dampers end the ring. So a tone wakes the strings that share its partials, which then outlast it.
 """
@@ -13,10 +13,11 @@ import numpy as np
 from jaxtyping import Complex64, Float32
 
 from render.convolution import samples_of, spectra
+from render.mixing import mixed
 from render.piano import FIRST_KEY, LAST_KEY, LN_60_DB, decay_seconds, partial_frequencies, soundboard
 
-RING_SEC = 3.0
-RING_LEVEL = 0.035  # of a partial's amplitude a second, what a string in tune with it takes up
+RING_SEC = 4.0
+RING_LEVEL = 0.08  # of a partial's amplitude a second, what a string in tune with it takes up
 PARTIALS = 10
 HIGHEST_HZ = 5000.0
 LONGEST_SPAN_SEC = 6.0  # longer ones are cut, their rings overlap
@@ -44,8 +45,8 @@ def ring_response(sample_rate: int) -> Float32[np.ndarray, "2 count"]:
     # The real part of starts @ fine, as one product of real matrices.
     right = np.concatenate([np.real(fine), -np.imag(fine)]).astype(np.float32)
     rows = (sides[:, None, :] * starts).reshape(2 * blocks, -1)
-    out = (np.concatenate([np.real(rows), np.imag(rows)], axis=1).astype(np.float32) @ right).reshape(2, -1)
-    rise, fade = int(0.01 * sample_rate), int(1.0 * sample_rate)
+    out = mixed(np.concatenate([np.real(rows), np.imag(rows)], axis=1).astype(np.float32), right).reshape(2, -1)
+    rise, fade = int(0.01 * sample_rate), int(2.0 * sample_rate)
     out[:, :rise] *= np.linspace(0, 1, rise, dtype=np.float32)
     out[:, -fade:] *= np.linspace(1, 0, fade, dtype=np.float32) ** 2
     return out * np.float32(2 * RING_LEVEL / sample_rate)

@@ -1,7 +1,7 @@
 """From modes to samples: all of a tone's decaying sines in a few matrix products.
 
 Splitting time into blocks, exp(z (kB + m)) = exp(z kB) exp(z m): the real part of a sum of modes, left and right, is a
-(2 blocks x 2 modes) by (2 modes x B) product, the fastest bank of resonators numpy has. What has died away is left out
+(2 blocks x 2 modes) by (2 modes x B) product, the fastest bank of resonators there is. What has died away is left out
 as the tone goes on, and where a damper moves the same amplitudes go on with other poles, so nothing ever jumps.
 """
 
@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Complex, Float32
 
+from render.mixing import mixed
 from render.piano import HIGHEST_DAMPED, LEAST_LEVEL, blow, key_modes, rise_seconds
 from render.piano_noise import hammer_noise
 
@@ -40,7 +41,7 @@ def _tables(
         fine[size : 2 * size] = fine[:size] * np.exp(poles * size)
         size *= 2
     starts = np.exp(np.outer(np.arange(CHUNKS[-1] + 1) * BLOCK, poles))
-    both = np.stack([fine.real.T, fine.imag.T], axis=1).astype(np.float32)
+    both = np.stack([fine.real.T, fine.imag.T], axis=1).astype(np.float32, order="C")
     return poles, starts, both.reshape(-1, BLOCK)
 
 
@@ -89,7 +90,7 @@ def _stretch(
         amplitude = amplitude[:, :live]
         size = min(CHUNKS[min(turn, len(CHUNKS) - 1)], -(-(count - done) // BLOCK))
         rows = (amplitude[:, None, :] * starts[None, :size, :live]).conj().astype(np.complex64, order="C")
-        samples = rows.view(np.float32).reshape(2 * size, 2 * live) @ fine[: 2 * live]
+        samples = mixed(rows.view(np.float32).reshape(2 * size, 2 * live), fine[: 2 * live])
         step = min(size * BLOCK, count - done)
         made.append(samples.reshape(2, size * BLOCK)[:, :step])
         amplitude = amplitude * (starts[size, :live] if step == size * BLOCK else np.exp(poles[:live] * step))

@@ -14,7 +14,7 @@ import soundfile
 from music.errors import FileError, RequestError
 from music.performance import Pedal, Performance, PerformedNote
 from render.audio import PEAK, render, synthesise, write_audio
-from render.fluidsynth import render_fluidsynth, score_of
+from render.fluidsynth import find_soundfont, render_fluidsynth, score_of
 from render.piano import frequency, partial_frequencies, stretch_cents
 from render.piano_strings import note_samples
 
@@ -239,7 +239,9 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_fluidsynth_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(RequestError, match="soundfont=FILE"):
+    monkeypatch.delenv("SOUNDFONT", raising=False)
+    monkeypatch.setattr("render.fluidsynth.find_soundfont", lambda: None)
+    with pytest.raises(RequestError, match=r"soundfont=FILE\.sf2"):
         render_fluidsynth(tmp_path / "a.mid", None, tmp_path / "a.wav")
     with pytest.raises(RequestError, match=r"none\.sf2"):
         render_fluidsynth(tmp_path / "a.mid", tmp_path / "none.sf2", tmp_path / "a.wav")
@@ -267,6 +269,25 @@ def test_fluidsynth_is_called_and_its_sound_kept(tmp_path: Path, monkeypatch: py
     render(one(69), tmp_path / "out.ogg", synth="fluidsynth", soundfont=font)
     samples, _ = soundfile.read(tmp_path / "out.ogg")
     assert abs(peak_frequency(samples[4000:30000, 0], 400, 480) - 440) < 1
+
+
+def test_an_installed_soundfont_is_found_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SOUNDFONT", raising=False)
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    assert find_soundfont([first, second, tmp_path / "nowhere"]) is None
+    for file in (first / "notes.txt", first / "Organ.sf2", second / "FluidR3_GM.SF2", second / "TimGM6mb.sf2"):
+        file.write_bytes(b"RIFF")
+    assert find_soundfont([first, second]) == second / "FluidR3_GM.SF2"
+    assert find_soundfont([first]) == first / "Organ.sf2"
+    # The command line that is run names it.
+    fake_program(tmp_path, f'echo "$@" > "{tmp_path}/said"; exit 1')
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("SOUNDFONT", str(first / "Organ.sf2"))
+    with pytest.raises(FileError):
+        render(one(60), tmp_path / "a.wav", synth="fluidsynth")
+    assert "Organ.sf2" in (tmp_path / "said").read_text()
 
 
 def test_fluidsynth_that_fails_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
