@@ -23,6 +23,7 @@ from performer.markings import Markings
 PEDAL_VALUE = 100
 LONGEST_SEC, LONGEST_TIMES = 6.0, 2.0  # a note lasts no longer than both: seconds, its written length at the mean tempo
 SHORTEST_SEC = 0.03  # a key takes that long to come up again
+LOUD_KNEE, SOFT_KNEE = 104.0, 28.0  # velocities beyond which pianists seldom go
 FEWEST = 24  # of fewer onsets the spread is left as drawn: it would be chance's
 LEVEL_BOUNDS = {  # what pianists do; nothing that is drawn may lie beyond
     "log2_period": (-3.0, 2.5),
@@ -85,7 +86,16 @@ def assemble(
         pedal_div=places,
         pedal_value=values,
     )
-    return _bounded(obey(markings, drawn), notes)
+    return _bounded(_softened(obey(markings, drawn)), notes)
+
+
+def _softened(played: NoteParameters) -> NoteParameters:
+    """The same with extreme velocities drawn in: past a knee what is left of the range is reached ever more slowly."""
+    velocity = played.velocity
+    loud, soft = velocity - LOUD_KNEE, SOFT_KNEE - velocity
+    velocity = np.where(loud > 0, LOUD_KNEE + (127 - LOUD_KNEE) * np.tanh(loud / (127 - LOUD_KNEE)), velocity)
+    velocity = np.where(soft > 0, SOFT_KNEE - (SOFT_KNEE - 1) * np.tanh(soft / (SOFT_KNEE - 1)), velocity)
+    return replace(played, velocity=velocity)
 
 
 def _bounded(played: NoteParameters, notes: list[Note]) -> NoteParameters:

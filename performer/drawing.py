@@ -24,20 +24,34 @@ MOST_WHITE = 2.5  # standard deviations; a Gaussian's tails are no pianist's
 
 @dataclass(frozen=True)
 class Amounts:
-    """How much of what the score does not tell is played, by level; 0 is none, 1 as pianists are apart.
+    """How much of what the score does not tell is played; 0 is none, 1 as pianists are apart.
+
+    Samples are brought to a pianist's spread afterwards, so less here makes the predictable part larger, not the whole
+    smaller.
 
     Args:
-        bars, onsets, notes: of the departures.
+        tempo, velocity, articulation: of the departures of bars, onsets and notes.
+        timing: of notes within a chord.
         levels: of what the whole performance is like.
         pedal: exponent on the odds of the pedal's patterns; more is more usual.
     """
 
-    bars: float = 1.0
-    onsets: float = 1.0
-    notes: float = 1.0
+    tempo: float = 1.0
+    velocity: float = 1.0
+    articulation: float = 1.0
     timing: float = 1.0
     levels: float = 0.5
     pedal: float = 1.5
+
+    @property
+    def parts(self) -> Float32[np.ndarray, " parts"]:
+        """Of bars and onsets, in the order of `performer.noise.PARTS`."""
+        return np.array([self.tempo, self.velocity, self.articulation], dtype=np.float32)
+
+    @property
+    def notes(self) -> Float32[np.ndarray, " shapes"]:
+        """Of notes, in the order of `performer.network.NOTE_SHAPES`."""
+        return np.array([self.velocity, self.articulation, self.timing], dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,13 +131,12 @@ def draw(noise: NoiseNetwork, reading: Reading, score: ScoreBatch, seeds: Sequen
         level_means = noise.level_means(reading, score)[0].numpy()
     level_spread = np.exp(noise.levels_spread.detach().clamp(-6, 4).numpy())
     levels = np.stack([level_means + amounts.levels * level_spread * _white(r, len(level_means)) for r in rngs])
-    bars = _bars(noise, bar_read, rngs, amounts.bars)
+    bars = _bars(noise, bar_read, rngs, amounts)
     onsets, pedal = _onsets(noise, onset_read, bars, score.bar[0].numpy(), rngs, amounts)
     whole = onsets + bars[:, score.bar[0].numpy()]
     place = score.place.numpy()
     apart = np.exp(reading.note_noise.detach().numpy())
-    much = np.array([amounts.notes, amounts.notes, amounts.timing])
-    alone = np.stack([_white(r, apart.size).reshape(apart.shape) for r in rngs]) * apart * much
+    alone = np.stack([_white(r, apart.size).reshape(apart.shape) for r in rngs]) * apart * amounts.notes
     shapes = reading.shapes.detach().numpy()[None] + alone
     shapes[..., :2] += whole[:, place, 1:]
     tempo = reading.tempo.detach().numpy()[0] + whole[..., 0]
@@ -135,7 +148,7 @@ def _white(rng: np.random.Generator, count: int) -> Float32[np.ndarray, " count"
 
 
 def _bars(
-    noise: NoiseNetwork, read: np.ndarray, rngs: Sequence[np.random.Generator], amount: float
+    noise: NoiseNetwork, read: np.ndarray, rngs: Sequence[np.random.Generator], amounts: Amounts
 ) -> Float32[np.ndarray, "samples bars 3"]:
     steps = _Steps(noise.bars, read, len(rngs))
     white = np.stack([_white(r, len(read) * _SIZE).reshape(-1, _SIZE) for r in rngs])
@@ -143,7 +156,7 @@ def _bars(
     before = np.zeros((len(rngs), _SIZE), np.float32)
     for step in range(len(read)):
         told = steps(step, before)
-        before = told[:, :_SIZE] + amount * _coloured(white[:, step], told[:, _SIZE : _SIZE + _SCALES])
+        before = told[:, :_SIZE] + amounts.parts * _coloured(white[:, step], told[:, _SIZE : _SIZE + _SCALES])
         before = found[:, step] = before.clip(-4, 4)
     return found
 
@@ -168,7 +181,7 @@ def _onsets(
     for step in range(len(read)):
         given[:, _SIZE : 2 * _SIZE], given[:, 2 * _SIZE : last] = bars[:, bar[step]], later[:, bar[step]]
         told = steps(step, given)
-        departure = told[:, :_SIZE] + amounts.onsets * _coloured(white[:, step], told[:, _SIZE : _SIZE + _SCALES])
+        departure = told[:, :_SIZE] + amounts.parts * _coloured(white[:, step], told[:, _SIZE : _SIZE + _SCALES])
         found[:, step] = given[:, :_SIZE] = departure.clip(-4, 4)
         odds = told[:, _SIZE + _SCALES :].astype(np.float64) * amounts.pedal
         odds = np.exp(odds - odds.max(1, keepdims=True)).cumsum(1)

@@ -80,7 +80,8 @@ class LearnedPerformer:
         self.style, self.expression = style, expression
         amounts = Amounts(**self.about.get("amounts", {}))
         if departure is not None:
-            amounts = replace(amounts, bars=departure, onsets=departure, notes=departure, timing=departure)
+            parts = dict.fromkeys(("tempo", "velocity", "articulation", "timing"), departure)
+            amounts = replace(amounts, **parts)
         self.amounts = amounts
 
     def perform(self, score: Score, *, seed: int, plan: Plan | None = None) -> Performance:

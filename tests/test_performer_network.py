@@ -140,8 +140,9 @@ def test_step_by_step_is_what_was_trained() -> None:
         reading = made.reader(score)
         bar_read, onset_read = made.noise.bars.context(reading.bar), made.noise.onsets.context(reading.onset)
     rngs, bar = [np.random.default_rng(3)], score.bar[0].numpy()
-    bars = drawing._bars(made.noise, bar_read[0].numpy(), rngs, 0.0)
-    onsets, pedal = drawing._onsets(made.noise, onset_read[0].numpy(), bars, bar, rngs, Amounts(onsets=0.0, pedal=1.0))
+    still = Amounts(tempo=0.0, velocity=0.0, articulation=0.0, pedal=1.0)
+    bars = drawing._bars(made.noise, bar_read[0].numpy(), rngs, still)
+    onsets, pedal = drawing._onsets(made.noise, onset_read[0].numpy(), bars, bar, rngs, still)
     with torch.inference_mode():
         told, _ = made.noise.bars(bar_read, shifted(torch.from_numpy(bars)))
         assert np.allclose(told[0, :, :3].clamp(-4, 4).numpy(), bars[0], atol=1e-4)
