@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from render.figures import draw_roll
 from render.folder import new_folder, write_json
 from render.plan_picture import draw_plan
 from render.report import write_report
+from render.report_engrave import engraved
 from render.report_measures import Row
+from render.report_sound import sound_url
 
 
 def write_piece(
@@ -57,7 +60,9 @@ def write_piece(
             with stage("render") as remarks:
                 render(performance, place / f"piece.{audio}", synth=synth, soundfont=soundfont)
                 remarks.append(f"{performance.end_sec:.0f} s of sound")
-        with stage("report"):
+        with stage("report"), ThreadPoolExecutor(2) as pool:  # encoder and engraver leave Python to the measures
+            pages = pool.submit(engraved, place / "score.musicxml")
+            sound = pool.submit(sound_url, place / f"piece.{audio}", performance.end_sec) if audio != "none" else None
             write_report(
                 place / "report.html",
                 score,
@@ -65,7 +70,7 @@ def write_piece(
                 plan=plan,
                 origin=origin,
                 measures=measure(score, plan) if measure else None,
-                sound=place / f"piece.{audio}" if audio != "none" else None,
-                musicxml=place / "score.musicxml",
+                sound=sound.result() if sound else None,
+                engraving=pages.result(),
             )
     return folder

@@ -21,9 +21,7 @@ from music.performance import Performance
 from music.plan import Plan
 from music.score import Score
 from render.figures import _write
-from render.report_engrave import engraved
 from render.report_measures import Row, measures_html
-from render.report_sound import sound_url
 from render.report_svg import SCALE, Lanes, hue_class, section_name
 from render.report_timeline import Clock, make_clock
 from render.staff import key_name
@@ -43,8 +41,8 @@ def write_report(
     plan: Plan | None = None,
     origin: Mapping[str, Any] | None = None,
     measures: tuple[str, Sequence[Row]] | None = None,
-    sound: Path | None = None,
-    musicxml: Path | None = None,
+    sound: str | None = None,
+    engraving: tuple[list[str], str] = ([], ""),
 ) -> None:
     """Writes the page.
 
@@ -54,15 +52,14 @@ def write_report(
         plan: adds keys, phrases, cadences, chords, themes and what returns to what.
         origin: as `render.folder.provenance` gives it.
         measures: who the piece is compared with, and the rows of the table (`render.report_measures.Row`).
-        sound: the piece's sound file, or None: the page is silent.
-        musicxml: engraved where verovio is installed, or None.
+        sound: as a data: URL (`render.report_sound.sound_url`), or None: the page is silent.
+        engraving: pages and remark as `render.report_engrave.engraved` gives them.
 
     Raises:
-        FileError: the page cannot be written, or the sound cannot be read.
+        FileError: the page cannot be written.
     """
-    page = report_html(
-        score, performance, plan=plan, origin=origin or {}, measures=measures, sound=sound, musicxml=musicxml
-    )
+    how = {"plan": plan, "origin": origin or {}, "measures": measures, "sound": sound, "engraving": engraving}
+    page = report_html(score, performance, **how)
     _write(page.encode("utf-8", errors="replace"), path)
 
 
@@ -73,8 +70,8 @@ def report_html(
     plan: Plan | None,
     origin: Mapping[str, Any],
     measures: tuple[str, Sequence[Row]] | None,
-    sound: Path | None,
-    musicxml: Path | None,
+    sound: str | None,
+    engraving: tuple[list[str], str],
 ) -> str:
     """The page's text; see `write_report`."""
     clock = make_clock(score, performance)
@@ -102,9 +99,9 @@ def report_html(
         play_hidden="" if sound else " hidden",
         notice=_notice(sound),
         measures=measures_html(*measures) if measures else "",
-        engraving=_engraving(musicxml),
+        engraving=_engraving(*engraving),
         provenance=_provenance(origin),
-        sound=f'<audio id="sound" preload="auto" src="{sound_url(sound, seconds)}"></audio>' if sound else "",
+        sound=f'<audio id="sound" preload="auto" src="{sound}"></audio>' if sound else "",
         data=json_in_script(_data(lanes, clock, seconds)),
     )
 
@@ -177,7 +174,7 @@ def _request(origin: Mapping[str, Any]) -> str:
     return f'<p class="request">Asked for: {codes}</p>'
 
 
-def _notice(sound: Path | None) -> str:
+def _notice(sound: str | None) -> str:
     if sound is None:
         return '<p class="notice">No sound was made (audio=none); the position can still be moved.</p>'
     advice = "Open the sound file beside it, or make the piece with audio=mp3."
@@ -215,8 +212,7 @@ def _swatch(body: str) -> str:
     return f'<svg width="20" height="12" aria-hidden="true">{body}</svg>'
 
 
-def _engraving(musicxml: Path | None) -> str:
-    pages, remark = engraved(musicxml) if musicxml else ([], "")
+def _engraving(pages: list[str], remark: str) -> str:
     if not pages and not remark:
         return ""
     images = "".join(

@@ -7,6 +7,7 @@ the engraver costs the page its notation and nothing else.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -17,6 +18,21 @@ TIMEOUT_SEC = 30.0
 MOST_CHARS = 1_200_000  # of all pages; beyond, the page says so and leaves them out
 # Plain signs that may stand in a data: URL inside an attribute in double quotes.
 SAFE = " !$'()*+,-./:;<=>?@[]^_`{|}~"
+# Classes that no rule of verovio's style names.
+UNSTYLED = (
+    "notehead",
+    "note",
+    "chord",
+    "beam",
+    "layer",
+    "stem",
+    "accid",
+    "rest",
+    "staff",
+    "measure",
+    "ledgerLines",
+    "flag",
+)
 OPTIONS = {
     "pageWidth": 2400,
     "pageHeight": 60000,
@@ -61,11 +77,17 @@ def engraved(path: Path, *, timeout_sec: float = TIMEOUT_SEC) -> tuple[list[str]
     return urls, ""
 
 
+def _slim(page: str) -> str:
+    """The same picture without names that nothing refers to, and with quotes that a data: URL need not spell out."""
+    used = set(re.findall(r"#([\w-]+)", page))  # by uses, and by the rules of the style
+    page = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in used else "", " ".join(page.split()))
+    page = re.sub(rf' class="(?:{"|".join(UNSTYLED)})[^"]*"', "", page)
+    page = re.sub(r"<g ?/>|<g></g>", "", page)
+    return re.sub(r"=\"([^\"']*)\"", r"='\1'", page)
+
+
 def _url(page: str) -> str:
-    page = " ".join(page.split())
-    if "'" not in page:
-        page = page.replace('"', "'")  # else each of them would take three signs
-    return "data:image/svg+xml," + quote(page, safe=SAFE)
+    return "data:image/svg+xml," + quote(_slim(page), safe=SAFE)
 
 
 def main() -> None:

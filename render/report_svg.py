@@ -30,6 +30,7 @@ LEAST_BAR_PX, CROWDED_BAR_PX, CROWDED = 26, 12, 200  # width of a bar; of pieces
 ROOM_PX, SHORT = 1110, 52  # a piece of so many bars is seen whole on a desk's screen
 NUMBERS, NAMES, PHRASES, CHORDS, CURVE, GAP = 16, 24, 24, 18, 66, 8  # heights of the lanes, in pixels
 FORM_PX, ARC_PX = 40, 34
+GAP_PX = 0.9  # between a note and the next of its pitch
 SIGN_PX = 7.0  # width that a sign of text takes at most
 _DIGITS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"), str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _FIGURED = re.compile(r"(?<=[IVivoø+M])(\d)(\d?)")
@@ -127,6 +128,10 @@ class Lanes:
         """Pixels where the drawing is as narrow as it gets."""
         return divs / self.score.end_div * self.least_width
 
+    def _units(self, pixels: Px) -> float:
+        """Units of an inner drawing that are so many pixels where it is as narrow as it gets."""
+        return pixels / self.least_width * SCALE
+
     def _octaves(self) -> list[int]:
         return [p for p in range(0, 128, 12) if self.low < p < self.high]
 
@@ -210,7 +215,7 @@ class Lanes:
         return "".join(body)
 
     def _roll(self) -> str:
-        gap, paths = 60.0, {}
+        gap, paths = self._units(GAP_PX), {}
         for note in self.score.notes:
             section = self.sections[max(bisect_right(self.starts, note.onset_div) - 1, 0)]
             kind = f"h{hue_class(section.label)}{' low' if self._is_low(note) else ''}"
@@ -237,13 +242,14 @@ class Lanes:
 
     def _box(self, note: Note, gap: Px) -> str:
         left = round(note.onset_div * self.x)
-        width = max(round(note.duration_div * self.x - gap), 80)
+        width = max(round(note.duration_div * self.x - gap), round(2 * gap))
         return f"M{left} {self._unit(note.pitch) + 1}h{width}v8h-{width}z"
 
     def _rim(self, note: Note, gap: Px) -> str:
         """An outline that leaves the note's colour to be seen."""
-        left, width = round(note.onset_div * self.x), max(round(note.duration_div * self.x - gap), 80)
-        return f"M{left - 50} {self._unit(note.pitch)}h{width + 100}v10h-{width + 100}z"
+        left, width = round(note.onset_div * self.x), max(round(note.duration_div * self.x - gap), round(2 * gap))
+        rim = round(gap / 2)
+        return f"M{left - rim} {self._unit(note.pitch)}h{width + 2 * rim}v10h-{width + 2 * rim}z"
 
     def _tempo(self, beats: list[int]) -> list[tuple[float, float]]:
         return tempo_curve(self.clock, beats)

@@ -25,7 +25,7 @@ from music.musicxml import write_musicxml
 from render.report import json_in_script, plain, report_html, write_report
 from render.report_engrave import engraved
 from render.report_measures import measures_html, number
-from render.report_sound import MOST_BYTES_A_SEC, sound_url
+from render.report_sound import MOST_BYTES_A_SEC, sound_url, without_serial
 from render.report_svg import Lanes, figure_shown
 from render.report_themes import link_notes, theme_notes
 from render.report_timeline import beat_divs, make_clock, tempo_curve, velocity_curve
@@ -37,7 +37,7 @@ MB = 1_000_000
 
 def page_of(score: Any = None, plan: Any = None, **how: Any) -> str:
     score = score or score_of()
-    how = {"origin": {}, "measures": None, "sound": None, "musicxml": None} | how
+    how = {"origin": {}, "measures": None, "sound": None, "engraving": ([], "")} | how
     return report_html(score, steady(score), plan=plan, **how)
 
 
@@ -166,7 +166,7 @@ def test_plain_cuts_and_drops_what_is_not_seen() -> None:
 
 
 def test_policy_names_the_script_and_the_style_and_nothing_else(tmp_path: Path) -> None:
-    page = Page(page_of(plan=plan_of(), sound=sound_file(tmp_path / "a.ogg", 1.0)))
+    page = Page(page_of(plan=plan_of(), sound=sound_url(sound_file(tmp_path / "a.ogg", 1.0), 1.0)))
     policy = next(str(a["content"]) for t, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
     for tag, attrs, body in page.bodies:
         if tag in ("script", "style") and attrs.get("type") != "application/json":
@@ -226,7 +226,11 @@ def make_dense(bars: int) -> Any:
 
 def test_sound_is_taken_as_it_is_or_made_smaller(tmp_path: Path) -> None:
     small = sound_file(tmp_path / "small.ogg", 6.0)
-    assert base64.b64decode(sound_url(small, 6.0).partition(",")[2]) == small.read_bytes()
+    data = base64.b64decode(sound_url(small, 6.0).partition(",")[2])
+    assert len(data) == small.stat().st_size
+    assert soundfile.read(io.BytesIO(data))[0].tobytes() == soundfile.read(small)[0].tobytes()
+    assert data == without_serial(data) == without_serial(sound_file(tmp_path / "again.ogg", 6.0).read_bytes())
+    assert without_serial(b"RIFF....") == b"RIFF...."
     mp3 = sound_file(tmp_path / "small.mp3", 6.0)
     assert sound_url(mp3, 6.0).startswith("data:audio/mpeg;base64,")
     for name, noise in (("plain.wav", False), ("noise.ogg", True)):
@@ -315,4 +319,4 @@ def test_engraved_where_verovio_is_installed(tmp_path: Path) -> None:
     assert pages[0].startswith("data:image/svg+xml,<svg")
     assert not set('"#&') & set(pages[0].replace("data:image/svg+xml", ""))
     assert pages == engraved(tmp_path / "score.musicxml")[0]
-    assert page_of(score, musicxml=tmp_path / "score.musicxml").count("<img ") == 1
+    assert page_of(score, engraving=(pages, "")).count("<img ") == 1

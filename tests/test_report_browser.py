@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from render.report import write_report
+from render.report_sound import sound_url
 from tests.browser import Browser, chromium
 from tests.report_cases import HOSTILE, ROWS, plan_of, score_of, sound_file, steady
 
@@ -32,7 +33,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     score = replace(score_of(), title=HOSTILE)
     path = folder / "report.html"
-    sound = sound_file(folder / "piece.ogg", SECONDS + 1)
+    sound = sound_url(sound_file(folder / "piece.ogg", SECONDS + 1), SECONDS)
     origin = {"seed": 1, "request": {"title": HOSTILE, "theme": HOSTILE}, "file": HOSTILE}
     write_report(
         path, score, steady(score), plan=plan_of(title=HOSTILE), origin=origin, measures=(HOSTILE, ROWS), sound=sound
