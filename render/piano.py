@@ -29,7 +29,7 @@ LEAST_LEVEL = 10 ** (-84 / 20)  # a partial that starts below this is not sounde
 # T60 in seconds, by frequency: of the prompt sound and of the aftersound.
 DECAY_HZ = (27.5, 65.0, 131.0, 262.0, 523.0, 1047.0, 2093.0, 4186.0, 8372.0, 12_000.0)
 PROMPT_SEC = (15.0, 9.5, 5.5, 3.2, 2.4, 1.9, 1.6, 1.3, 0.7, 0.4)
-AFTER_SEC = (28.0, 24.0, 18.0, 12.5, 9.5, 8.0, 6.0, 3.6, 1.6, 0.8)
+AFTER_SEC = (28.0, 24.0, 18.0, 12.5, 9.5, 8.5, 7.0, 5.0, 2.2, 1.1)
 LN_60_DB = float(np.log(1000.0))
 
 
@@ -88,7 +88,7 @@ def decay_seconds(
     pitch: int, f: Float[np.ndarray, " partials"]
 ) -> tuple[Float[np.ndarray, " partials"], Float[np.ndarray, " partials"]]:
     """T60 of the prompt sound and of the aftersound of a key's partials: longer in the bass, shorter on the top."""
-    weight = 1 + 0.4 * max(60 - pitch, 0) / 39 - 0.55 * max(pitch - 84, 0) / 24
+    weight = max(1 + 0.4 * max(60 - pitch, 0) / 39 - 0.64 * max(pitch - 84, 0) / 24, 0.25)
     at = np.log(f)
     known = np.log(DECAY_HZ)
     return np.interp(at, known, PROMPT_SEC) * weight, np.interp(at, known, AFTER_SEC) * weight
@@ -123,7 +123,7 @@ def key_modes(pitch: int, sample_rate: int) -> Modes:
     cents = UNISON_CENTS * rng.uniform(0.5, 1.5, (3, n)) * np.array([[0.0], [1.0], [-0.8]])
     cents[1:, 0] *= 0.4  # the fundamental says how high the tone is
     seconds = np.stack([prompt, after * rng.uniform(0.8, 1.2, n), after * rng.uniform(0.55, 0.9, n)])
-    remains = 0.15 * rng.uniform(0.6, 1.5, n) * (1.0 if pitch < 84 else max(1 - (pitch - 84) / 40, 0.4))
+    remains = 0.15 * rng.uniform(0.6, 1.5, n) * min(max(1 - (pitch - 84) / 32, 0.2), 1.0)
     level = np.stack([1 - remains, remains * 0.6, remains * 0.6])
     frequencies = (f * 2 ** (cents / 1200)).ravel()
     poles = -LN_60_DB / seconds.ravel() + 2j * np.pi * frequencies
@@ -169,7 +169,7 @@ def spectrum(pitch: int, velocity: int, f: Float[np.ndarray, " partials"]) -> Fl
     fall = DULL_DB_PER_KHZ * 2.0 ** (-(velocity - DULL_VELOCITY) / DULL_HALVED)
     thin = 0.4 + 0.2 * min(max((pitch - 36) / 24, 0.0), 1.0)
     above = (f - f[0]) / 1000
-    above = above / (1 + above / 25)  # the fall grows less steep
+    above = above / (1 + above / 60)  # the fall grows less steep
     level = comb / n**thin * 10 ** (-fall * above / 20)
     top = 1.0 if pitch < 76 else 10 ** (-0.22 * (pitch - 76) / 20)
     heard = level * np.minimum(soundboard(f, 0), 1.0)

@@ -9,11 +9,11 @@ from jaxtyping import Complex64, Float32
 
 from render.convolution import add_convolved, spectra
 
-REVERB_SEC = 1.3  # until the tail's middle has fallen by 60 dB
-BANDS = ((0.0, 250.0, 1.3), (250.0, 2000.0, 1.25), (2000.0, 5000.0, 0.8), (5000.0, 14_000.0, 0.4))  # Hz, Hz, T60 in s
+REVERB_SEC = 1.6  # until the tail's middle has fallen by 60 dB
+BANDS = ((0.0, 250.0, 1.5), (250.0, 2000.0, 1.6), (2000.0, 5000.0, 1.0), (5000.0, 14_000.0, 0.5))  # Hz, Hz, T60 in s
 PREDELAY_SEC = 0.012
 GROW_SEC = 0.03  # in which the tail becomes dense
-WET = 0.17  # root of the tail's energy, that of the direct sound being 1
+WET = 0.22  # root of the tail's energy, that of the direct sound being 1
 CROSS = 0.6  # of the tail, what each source gives to the other ear
 # Seconds, at the left and right ear from the left source; from the right one the other way round.
 REFLECTIONS = ((0.0073, 0.10, 0.03), (0.0113, 0.05, 0.09), (0.0171, 0.07, 0.05), (0.0237, 0.04, 0.06),

@@ -71,7 +71,7 @@ def test_high_partials_die_first(pitch: int) -> None:
     early, late = tone[2000 : 2000 + RATE // 4], tone[-RATE // 4 :]
     fall_low = band(early, 0.5 * f0, 3.5 * f0) - band(late, 0.5 * f0, 3.5 * f0)
     fall_high = band(early, 4 * f0, 12_000) - band(late, 4 * f0, 12_000)
-    assert fall_high > fall_low + 3
+    assert fall_high > fall_low + 2
 
 
 def test_the_strings_of_a_key_are_a_hair_apart() -> None:
@@ -120,7 +120,7 @@ def test_half_pedal_lies_between() -> None:
     levels = [late(value) for value in (0, 20, 40, 50, 64, 127)]
     assert levels[0] == levels[1]
     assert levels[4] == levels[5]
-    assert levels[1] + 3 < levels[2] < levels[3] < levels[4] - 1
+    assert levels[1] + 1.5 < levels[2] < levels[3] < levels[4] - 1
     assert [damper_part(v) for v in (0, 26, 64, 127)] == [1, 1, 0, 0]
     parts = [damper_part(v) for v in range(128)]
     assert parts == sorted(parts, reverse=True)
