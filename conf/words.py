@@ -6,21 +6,18 @@ a title or a path is full of them, so the values of the keys in `TEXT_KEYS` are 
 
 from __future__ import annotations
 
-import difflib
 import errno
 import math
 import os
 import re
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
+from conf.near import CONFIG_FOLDER, bare_word, known_keys, nearest, suggest, unknown_key
 from music.errors import RequestError, RitornelloError
-
-CONFIG_FOLDER = Path(__file__).resolve().parent
 
 PATH_KEYS = frozenset(
     (
@@ -40,6 +37,16 @@ TARGET_ROOTS = frozenset(
     )
 )
 SWEEP_FLAGS = ("-m", "--multirun")
+# What may stand on the command line with dashes before it: Hydra's own, which takes shortened ones too.
+HYDRA_FLAGS = ("--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run", "--multirun")
+HYDRA_FLAGS += (
+    "--shell-completion",
+    "--config-path",
+    "--config-name",
+    "--config-dir",
+    "--experimental-rerun",
+    "--info",
+)
 AUDIO_FORMATS = ("none", "wav", "flac", "ogg", "mp3")
 SYNTHS = ("piano", "fluidsynth")
 # Lowest and highest value of each number, whole where the lowest is an int.
@@ -103,23 +110,19 @@ def hydra_arguments(arguments: Sequence[str]) -> list[str]:
     """The command line as Hydra must see it for the user's words to mean what they say.
 
     `-m` may stand anywhere; Hydra's parser wants it before the first key.
+
+    Raises:
+        RequestError: dashes before what is none of Hydra's flags.
     """
+    for argument in arguments:
+        flag, _, value = argument.partition("=")
+        if flag.startswith("--") and not any(known.startswith(flag) for known in HYDRA_FLAGS):
+            key = flag[2:].replace("-", "_")
+            key = key if key in known_keys() else nearest(key, known_keys()) or "key"
+            raise RequestError(f"{argument}: keys have no dashes before them; write {key}={value or 'VALUE'}")
     sweep = is_sweep(arguments)
     rest = [quote_argument(a, sweep=sweep) for a in arguments if a not in SWEEP_FLAGS]
     return ["-m", *rest] if sweep else rest
-
-
-def suggest(word: str, known: Iterable[str]) -> str:
-    """ "; did you mean 'meter'? (known: …)", with the nearest known word first where there is a near one."""
-    words = sorted(known)
-    near = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
-    return (f"; did you mean {near[0]!r}?" if near else "") + f" (known: {' '.join(words)})"
-
-
-def known_keys() -> set[str]:
-    """What may be set at the root of the config: its keys and its groups."""
-    root = re.findall(r"(?m)^(\w+):", (CONFIG_FOLDER / "config.yaml").read_text(encoding="utf-8"))
-    return {*root, *(path.parent.name for path in CONFIG_FOLDER.glob("*/*.yaml"))} - {"defaults", "hydra"}
 
 
 def explain(error: BaseException) -> str | None:
@@ -130,7 +133,7 @@ def explain(error: BaseException) -> str | None:
     """
     text = " ".join(str(error).split())
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted; nothing was left half-written"
+        return f"interrupted; {text or 'nothing was left half-written'}"
     if isinstance(error, RitornelloError):
         return text
     if isinstance(error, ValueError) and text.startswith("Config group override must be"):  # Hydra's, for "=3"
@@ -150,15 +153,14 @@ def _explain_hydra(error: BaseException, text: str) -> str:
         return f"unknown {group} {choice!r}" + suggest(choice, getattr(error, "options", None) or ())
     unknown = re.search(r"Could not (?:override|append to config\. An item is already at) '?([^'\s]+)'?", text)
     if unknown:
-        root, dot, _ = unknown[1].partition(".")
-        if dot and root in known_keys():
-            return f"unknown key {unknown[1]!r}: {root} has none of that name (python pipeline.py --help lists them)"
-        return f"unknown key {unknown[1]!r}" + suggest(unknown[1], known_keys())
+        return unknown_key(unknown[1])
     typed = getattr(error, "override", None)
     if typed in known_keys():
         return f"{typed!r} has no value: write {typed}=VALUE"
     if typed is not None:
-        return f"{typed!r} is not of the form key=value" + suggest(str(typed).partition("=")[0], known_keys())
+        meant = "" if "=" in str(typed) else bare_word(str(typed))
+        said = f"{typed!r} is not of the form key=value"
+        return f"{said}; did you mean {meant}?" if meant else said + suggest(str(typed).partition("=")[0], known_keys())
     return text
 
 

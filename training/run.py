@@ -69,6 +69,10 @@ def fit(
 
     Returns:
         The checkpoint with the best figure on the valid split, and the last logged figures.
+
+    Raises:
+        TrainingError: loss or gradient stay beyond all numbers.
+        KeyboardInterrupt: Ctrl-C; the last checkpoint is kept.
     """
     best = ModelCheckpoint(dirpath=out, filename="best", monitor=monitor, mode="min", enable_version_counter=False)
     # One of its own: ModelCheckpoint's save_last follows the best one, and a run that gets no better for an hour would
@@ -95,11 +99,23 @@ def fit(
         **config.trainer,
     )
     checkpoint = last_checkpoint(out) if resume else None
-    trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
+    try:
+        trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
+    except SystemExit as end:
+        if trainer.interrupted and end.code == 1:  # what Lightning makes of Ctrl-C; the command has its own word for it
+            raise KeyboardInterrupt(_how_to_go_on(out)) from None
+        raise
     found = Path(best.best_model_path or last.best_model_path)
     return found, detached(dict(trainer.callback_metrics))
 
 
+def _how_to_go_on(out: Path) -> str:
+    """What a stopped run leaves, for whoever stopped it."""
+    if last_checkpoint(out) is None:
+        return f"{out} has no checkpoint yet, so the run begins anew"
+    return f"the same command goes on from the last checkpoint in {out}"
+
+
 def _no_advertisement(record: logging.LogRecord) -> bool:
-    """Lightning recommends a service of its own each time."""
-    return "litlogger" not in record.getMessage()
+    """Lightning recommends a service of its own each time, and announces Ctrl-C, of which a line of ours speaks."""
+    return not any(word in record.getMessage() for word in ("litlogger", "Detected KeyboardInterrupt"))
