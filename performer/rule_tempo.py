@@ -199,7 +199,8 @@ def _breaths(
     breaths = np.zeros(len(places))
     for spans, (part, most) in ((phrases, PHRASE_BREATH), (sections, SECTION_BREATH)):
         for before, span in pairwise(spans):
-            place = int(np.searchsorted(places, span.start))
+            # A phrase that analysis begins after the last place has no time of its own to breathe before.
+            place = min(int(np.searchsorted(places, span.start)), len(base) - 1)
             beat = score.meter_at(span.start).beat_div * float(base[place])
             breaths[place] = max(breaths[place], min(part * beat, most) * before.weight)
     return breaths
