@@ -7,9 +7,11 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +23,24 @@ import torch
 from composer.corpus import Examples
 from composer.sampling import BiaxialComposer
 from composer.train import train
-from music.errors import RequestError
+from music.errors import RequestError, WeightsError
 from music.plan import Plan
 from performer.rules import RulePerformer
+from planner import theme_ahead
+from planner.corpus import STREAMS
 from planner.grammar import GrammarPlanner
 from planner.interface import PlanRequest
+from planner.network import StreamNetwork
+from planner.network_config import StreamConfig
+from planner.sampling import SHIPPED, LearnedPlanner
+from planner.shelf import Shelf
 from render.sample import write_sample
 from tests import wandb_file
 from tests.composer_cases import STYLES, made_example
 from training import tracking
 from training.samples import Rooms, make_sampler
 from training.tracking import SweepRun, monitored, track
+from training.weight_files import load_about
 
 ROOT = Path(__file__).resolve().parent.parent
 TASK = {
@@ -311,3 +320,51 @@ def test_a_sweep_returns_its_figures_and_prints_a_table(tmp_path: Path) -> None:
         ("0", figures[0], group),
         ("1", figures[1], group),
     ]
+
+
+@pytest.mark.timeout(240)
+def test_ctrl_c_ends_a_training_with_one_line_and_a_whole_record(tmp_path: Path) -> None:
+    from tests.test_planner_training import corpus, write
+
+    words = ["task=train_planner", "data=plans", f"data.file={write(tmp_path / 'plans.jsonl', corpus())}"]
+    words += ["~task.streams.form", "~task.streams.harmony", "task.network.embedding=8", "task.run.epoch_steps=2"]
+    words += ["trainer=cpu", "+trainer.enable_progress_bar=false", f"out={tmp_path / 'out'}", "logger=csv"]
+    process = subprocess.Popen(
+        [sys.executable, "pipeline.py", *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    last = tmp_path / "out" / "theme" / "last.ckpt"
+    while not last.exists():
+        assert process.poll() is None, process.communicate()[1][-2000:]
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 130, error[-2000:]
+    assert error.strip().splitlines()[-1].startswith("ritornello: interrupted")
+    assert "Traceback" not in error
+    files = [p.name for p in (tmp_path / "out").rglob("*") if p.is_file()]
+    assert sorted(files) == ["best.ckpt", "last.ckpt", "metrics.csv", "run.json"]
+    assert torch.load(last, weights_only=True)["global_step"] >= 2
+    assert rows_of(tmp_path / "out" / "metrics.csv")[0]["theme/train/nats_per_token"]
+
+
+class TestShelf:
+    """A planner to draw from while its streams are trained one after another."""
+
+    def shelf(self, styles: tuple[str, ...]) -> Shelf:
+        """The theme's network alone, untrained."""
+        config = StreamConfig.of(STREAMS["theme"], embedding=8, units=8)
+        tables = {f"theme.{name}": value for name, value in theme_ahead.uniform_tables().items()}
+        return Shelf(styles, tables, {"licence": "CC0-1.0"}).holding("theme", StreamNetwork(config))
+
+    def test_what_is_missing_is_lent_by_the_weights_that_ship(self, tmp_path: Path) -> None:
+        shelf = self.shelf(tuple(load_about(SHIPPED, "planner_weights")["styles"])).completed()
+        shelf.save(tmp_path / "planner.safetensors")
+        planner = LearnedPlanner(tmp_path / "planner.safetensors")
+        assert planner.about["streams"]["theme"]["units"] == 8
+        assert planner.plan(PlanRequest("A4"), seed=1) == LearnedPlanner(tmp_path / "planner.safetensors").plan(
+            PlanRequest("A4"), seed=1
+        )
+
+    def test_of_other_styles_nothing_is_lent(self) -> None:
+        with pytest.raises(WeightsError, match=r"knows other styles; .*before form, harmony is trained"):
+            self.shelf(("lute_song",)).completed()

@@ -149,7 +149,7 @@ class Beginning(pl.Callback):
 
 
 class Throughput(pl.Callback):
-    """Logs frames a second over each epoch.
+    """Logs frames a second over each epoch, validation left out.
 
     Args:
         frames_per_batch: frames that all processes together see in a batch.
@@ -157,11 +157,19 @@ class Throughput(pl.Callback):
 
     def __init__(self, frames_per_batch: int) -> None:
         self.frames = frames_per_batch
-        self._start = 0.0
+        self._start = self._stopped = 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Starts the clock."""
         self._start = time.perf_counter()
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stops the clock."""
+        self._stopped = time.perf_counter()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Lets it go on."""
+        self._start += time.perf_counter() - self._stopped if self._start else 0.0
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Logs the epoch's rate; a resumed run ends, without a start, the epoch after which it was broken off."""
