@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -17,6 +18,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from music.passage import FILE_KEYS
 from music.performance import Performance
 from music.plan import Plan
 from music.score import Score
@@ -29,6 +31,24 @@ from render.staff import key_name
 PAGE = Path(__file__).with_name("report_page")
 MOST_TITLE, MOST_VALUE = 300, 2000  # signs of a user's words
 CADENCE_WORDS = {"PAC": "perfect authentic", "IAC": "imperfect authentic", "HC": "half", "DC": "deceptive cadence"}
+# What is found in the lanes, how it is drawn in the legend, and what it means.
+SIGNS = (
+    (
+        ' low"',
+        '<rect class="h0" width="9" height="12"/><rect class="h0 low" x="11" width="9" height="12"/>',
+        "upper, lower staff",
+    ),
+    ('class="theme"', '<rect class="theme" x="1" y="2" width="18" height="8"/>', "note of a theme"),
+    ('class="link"', '<rect class="link" x="1" y="2" width="18" height="8"/>', "link to the next section"),
+    ('class="curve"', '<path class="fine" d="M0 3H20"/><path class="curve" d="M0 9H20"/>', "tempo by beat, by bar"),
+    (
+        'class="dot',
+        '<path class="dot s0" d="M3 3h1M9 9h1M16 4h1"/><path class="curve" d="M0 7H20"/>',
+        "touch (velocity) of notes, their mean",
+    ),
+)
+# Settings that name a file: of its path the page tells the name alone.
+PATHS = (*FILE_KEYS, "soundfont", "weights", "planner_weights", "performer_weights")
 # Settings that say how the files are made, not what was wished for.
 MACHINERY = ("seed", "count", "audio", "synth", "soundfont", "expression", "temperature", "candidates", "weights")
 
@@ -76,6 +96,7 @@ def report_html(
     """The page's text; see `write_report`."""
     clock = make_clock(score, performance)
     lanes = Lanes(score, performance, clock, plan)
+    svg = lanes.svg()
     script = (PAGE / "page.js").read_text(encoding="utf-8")
     style = (PAGE / "page.css").read_text(
         encoding="utf-8"
@@ -91,9 +112,9 @@ def report_html(
         facts=_facts(score, plan, origin, seconds),
         request=_request(origin),
         form=lanes.form(),
-        lanes=lanes.svg(),
+        lanes=svg,
         gutter=lanes.gutter(),
-        legend=_legend(lanes, plan),
+        legend=_legend(svg, lanes, plan),
         duration=f"{seconds:.3f}",
         length=clock_text(seconds),
         play_hidden="" if sound else " hidden",
@@ -167,11 +188,16 @@ def _facts(score: Score, plan: Plan | None, origin: Mapping[str, Any], seconds: 
 
 def _request(origin: Mapping[str, Any]) -> str:
     """What was asked for, as it was typed."""
-    wishes = {k: v for k, v in origin.get("request", {}).items() if k not in MACHINERY}
+    wishes = {k: v for k, v in _named(origin.get("request", {})).items() if k not in MACHINERY}
     if not wishes:
         return ""
     codes = " ".join(f"<code>{escape(plain(f'{key}={value}', MOST_VALUE))}</code>" for key, value in wishes.items())
     return f'<p class="request">Asked for: {codes}</p>'
+
+
+def _named(request: Mapping[str, Any]) -> dict[str, Any]:
+    """A request whose files are named without their folders, which are nobody's business."""
+    return {k: re.split(r"[/\\]", str(v))[-1] if k in PATHS else v for k, v in request.items()}
 
 
 def _notice(sound: str | None) -> str:
@@ -182,29 +208,14 @@ def _notice(sound: str | None) -> str:
     return f'<p class="notice" id="broken" role="alert" hidden>{words}</p>'
 
 
-def _legend(lanes: Lanes, plan: Plan | None) -> str:
-    items = []
+def _legend(svg: str, lanes: Lanes, plan: Plan | None) -> str:
+    """What the signs mean, of those that are there."""
     letters = sorted({s.label[0] for s in lanes.sections if s.label})
-    for letter in letters:
-        hue = hue_class(letter)
-        items.append(f'{_swatch(f"""<rect class="h{hue}" width="20" height="12" rx="2"/>""")}<b>{letter}</b>')
-    items.append(
-        _swatch('<rect class="h0" width="9" height="12"/><rect class="h0 low" x="11" width="9" height="12"/>')
-        + "upper, lower staff"
-    )
-    themes, links = (f'<path class="{kind}"' in lanes.svg() for kind in ("theme", "link"))
-    if themes:
-        items.append(_swatch('<rect class="theme" x="1" y="2" width="18" height="8"/>') + "note of a theme")
-    if links:
-        items.append(_swatch('<rect class="link" x="1" y="2" width="18" height="8"/>') + "link to the next section")
+    items = [_swatch(f'<rect class="h{hue_class(x)}" width="20" height="12" rx="2"/>') + f"<b>{x}</b>" for x in letters]
+    items += [_swatch(drawing) + words for sign, drawing, words in SIGNS if sign in svg]
     if plan is not None:
         used = {p.cadence for s in plan.sections for p in s.phrases}
         items += [f"<b>{sign}</b> {words}" for sign, words in CADENCE_WORDS.items() if sign in used]
-    items.append(_swatch('<path class="fine" d="M0 3H20"/><path class="curve" d="M0 9H20"/>') + "tempo by beat, by bar")
-    items.append(
-        _swatch('<path class="dot s0" d="M3 3h1M9 9h1M16 4h1"/><path class="curve" d="M0 7H20"/>')
-        + "touch (velocity) of notes, their mean"
-    )
     return f'<ul class="legend">{"".join(f"<li>{item}</li>" for item in items)}</ul>'
 
 
@@ -225,7 +236,7 @@ def _engraving(pages: list[str], remark: str) -> str:
 
 
 def _provenance(origin: Mapping[str, Any]) -> str:
-    rows = list(_flat(origin))
+    rows = _flat(dict(origin) | {"request": _named(origin.get("request", {}))}) if origin else []
     if not rows:
         return ""
     entries = "".join(

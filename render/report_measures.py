@@ -36,15 +36,22 @@ def measures_html(people: str, rows: Sequence[Row]) -> str:
 
 
 def _row(words: str, value: float, span: tuple[float, float, float] | None) -> str:
-    verdict = "" if span is None else "below" if value < span[0] else "above" if value > span[2] else "within"
+    verdict = "" if span is None else _verdict(value, span)
     off = " off" if verdict in ("below", "above") else ""
     people = "" if span is None else f"{number(span[0])}–{number(span[2])}"
-    strip = "" if span is None else _strip(value, span, f"{number(value)}, {verdict} {people}")
+    strip = "" if span is None else _strip(value, span, off, f"{number(value)}, {verdict} {people}")
     return (
         f'<tr><th scope="row">{escape(words)}</th><td class="number{off}">{number(value)}</td>'
         f'<td><span class="range">{people}</span></td><td>{strip}</td>'
         f'<td class="verdict">{verdict if off else ""}</td></tr>'
     )
+
+
+def _verdict(value: float, span: tuple[float, float, float]) -> str:
+    """Where a value is; on a bound as far as is shown counts as within."""
+    if number(value) in (number(span[0]), number(span[2])):
+        return "within"
+    return "below" if value < span[0] else "above" if value > span[2] else "within"
 
 
 def number(value: float) -> str:
@@ -56,7 +63,7 @@ def number(value: float) -> str:
     return "0" if text in ("-0", "0.00", "-0.00") else text
 
 
-def _strip(value: float, span: tuple[float, float, float], words: str) -> str:
+def _strip(value: float, span: tuple[float, float, float], off: str, words: str) -> str:
     low, mean, high = span
     left, right = min(low, value), max(high, value)
     room = 0.12 * (right - left) or max(0.1 * abs(right), 0.05)
@@ -68,7 +75,6 @@ def _strip(value: float, span: tuple[float, float, float], words: str) -> str:
     if not all(map(math.isfinite, (value, low, mean, high))):
         return ""
     width = max((high - low) / (right - left) * STRIP, 2.0)
-    off = "" if low <= value <= high else " off"
     middle = STRIP_PX / 2
     return (
         f'<svg class="strip" viewBox="0 0 {STRIP} {STRIP_PX}" role="img" aria-label="{escape(words)}">'

@@ -83,7 +83,7 @@ class Lanes:
         self.height = y
 
     def _heights(self) -> dict[str, int]:
-        rows = {"bars": NUMBERS, "names": NAMES}
+        rows = {"bars": NUMBERS} | ({"names": NAMES} if any(s.label for s in self.sections) else {})
         if self.plan is not None:
             rows["phrases"] = PHRASES
             if any(s.chords for s in self.plan.sections):
@@ -92,7 +92,7 @@ class Lanes:
 
     def svg(self) -> str:
         """The lanes over the axis of bars."""
-        body = [self._wash(), self._names(), self._roll(), self._curves()]
+        body = [self._wash(), self._names() if "names" in self.tops else "", self._roll(), self._curves()]
         if self.plan is not None:
             body += [self._phrases(self.plan), self._chords(self.plan) if "chords" in self.tops else ""]
         title = f"{len(self.score.notes)} notes from {_pitch_name(self.low + 1)} to {_pitch_name(self.high - 1)}"
@@ -103,11 +103,9 @@ class Lanes:
 
     def gutter(self) -> str:
         """Words and scales to the left of the lanes, which stay while the lanes scroll."""
-        words: list[tuple[Px, str]] = [(self.tops["bars"] + 12, "bar"), (self.tops["names"] + 16, "form")]
-        if "phrases" in self.tops:
-            words.append((self.tops["phrases"] + 14, "phrase"))
-        if "chords" in self.tops:
-            words.append((self.tops["chords"] + 13, "chord"))
+        words: list[tuple[Px, str]] = [(self.tops["bars"] + 12, "bar")]
+        for lane, below, word in (("names", 16, "form"), ("phrases", 14, "phrase"), ("chords", 13, "chord")):
+            words += [(self.tops[lane] + below, word)] if lane in self.tops else []
         for pitch in self._octaves():
             words.append((self.tops["roll"] + self._pitch_px(pitch) + 4, _pitch_name(pitch)))
         for lane, (low, high) in (("tempo", self._tempo_range()), ("loud", self._loud_range())):
@@ -147,7 +145,7 @@ class Lanes:
 
     def _wash(self) -> str:
         """Each section's colour behind its lanes; bar lines and numbers."""
-        body, top = [], self.tops["names"]
+        body, top = [], NUMBERS + GAP
         for s in self.sections:
             place = f'{self._span(s.start, s.end)} y="{top}" height="{self.height - top}"'
             body.append(f'<rect class="wash h{hue_class(s.label)}" {place}/>')
@@ -172,7 +170,7 @@ class Lanes:
                 words += f'<text class="key" x="{18 + 9 * len(label)}" y="17">{escape(key)}</text>'
             body.append(
                 f'<svg {self._span(s.start, s.end)} y="{top}" height="{NAMES}">'
-                f'<rect class="h{hue_class(s.label)}" width="100%" height="{NAMES}"/>{words}</svg>'
+                f'<rect class="frame h{hue_class(s.label)}" width="100%" height="{NAMES}"/>{words}</svg>'
             )
         return "".join(body)
 
@@ -315,7 +313,8 @@ class Lanes:
             words += f'<tspan class="key" dx="8">{escape(key)}</tspan></text>' if both else "</text>"
         return (
             f'<g class="block" role="button" tabindex="0" aria-label="{hint}"><title>{hint}</title>'
-            f'<rect class="h{hue_class(s.label)}" {place} y="{top}" height="{FORM_PX}" rx="2"/>{words}</g>'
+            f'<rect class="h{hue_class(s.label)}" {place} y="{top}" height="{FORM_PX}" rx="2"/>'
+            f'<rect class="mark" {place} y="{top + FORM_PX - 5}" height="3"/>{words}</g>'
         )
 
     def _arc(self, origin: _Section, section: _Section, top: int) -> str:

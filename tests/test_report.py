@@ -119,10 +119,13 @@ def test_themes_are_found_moved_by_a_third_and_links_where_they_stand() -> None:
 
 
 def test_everything_that_was_decided_is_on_the_page() -> None:
-    origin = {"seed": 7, "request": {"form": "ABA", "candidates": 4}, "layers": {"planner": {"class": "x.Y"}}}
+    origin = {
+        "seed": 7,
+        "request": {"form": "ABA", "candidates": 4, "theme": "/home/secret/a'b.mid"},
+        "layers": {"planner": {"class": "x.Y"}},
+    }
     page = page_of(plan=plan_of(), origin=origin, measures=("8 quartets", ROWS))
     for words in (
-        "A tune",
         "C major",
         "B♭ major",
         "V⁶₅",
@@ -134,9 +137,11 @@ def test_everything_that_was_decided_is_on_the_page() -> None:
         "8 quartets",
         "layers planner class",
     ):
-        assert words in page if words != "A tune" else True, words
+        assert words in page, words
     assert "candidates=4" not in page.partition("</header>")[0]
     assert page.count('class="block"') == 3
+    assert "theme=a&#x27;b.mid" in page
+    assert "secret" not in page
     assert page.count('class="arc') == 1
     assert 'aria-label="section A′, C major"' in page
 
@@ -250,6 +255,7 @@ def test_measures_say_where_the_piece_stands() -> None:
     assert table.count("above") == 2  # in the column and in the drawing's words
     assert "likeness &lt;b&gt;" in table
     assert measures_html("x", []) == ""
+    assert "below" not in measures_html("x", [("a", "b", 0.0999, (0.1, 0.3, 0.6))])  # on the bound as far as is shown
     assert [number(v) for v in (0.0, 1.0, 0.123, 12.34, 1234.5, float("nan"))] == [
         "0",
         "1",
