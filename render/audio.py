@@ -72,7 +72,7 @@ def _strings(performance: Performance, sample_rate: int) -> Float32[np.ndarray, 
             out = np.pad(out, ((0, 0), (0, last - out.shape[1] + round(SPARE_SEC * sample_rate))))
         out[:, start : start + tone.shape[1]] += tone
     total = last + round((REVERB_SEC + 0.3) * sample_rate)
-    return np.pad(out, ((0, 0), (0, max(total - out.shape[1], 0))))[:, :total]
+    return out[:, :total] if total <= out.shape[1] else np.pad(out, ((0, 0), (0, total - out.shape[1])))
 
 
 def _close(sound: Float32[np.ndarray, "2 count"], sample_rate: int) -> None:

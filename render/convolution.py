@@ -18,24 +18,20 @@ def samples_of(bins: Complex64[np.ndarray, "*ears bins"], size: int) -> Float32[
 
 
 def add_convolved(
-    out: Float32[np.ndarray, "2 count"],
-    dry: Float32[np.ndarray, "2 count"],
-    response: Complex64[np.ndarray, "2 2 bins"],
-    size: int,
-    length: int,
+    sound: Float32[np.ndarray, "2 count"], response: Complex64[np.ndarray, "2 2 bins"], size: int, length: int
 ) -> None:
-    """Adds to `out` what two ears hear of two sources, in place; what would ring past the end is lost.
+    """Adds to left and right, in place, what two ears hear of them; what would ring past the end is lost.
 
     Args:
-        out: left and right.
-        dry: the sources; another array than `out`.
+        sound: left and right.
         response: spectrum at each ear (first axis) of each source (second axis), of `size` samples.
         size: of a transform.
         length: of the responses in samples, below `size`.
     """
     step = size - length + 1
-    for start in range(0, dry.shape[1], step):
-        bins = spectra(dry[:, start : start + step], size)
+    # From the end, so that no answer falls onto what has yet to be read, and no copy is needed.
+    for start in reversed(range(0, sound.shape[1], step)):
+        bins = spectra(sound[:, start : start + step], size)
         heard = samples_of(response[:, 0] * bins[0] + response[:, 1] * bins[1], size)
-        stop = min(start + size, out.shape[1])
-        out[:, start:stop] += heard[:, : stop - start]
+        stop = min(start + size, sound.shape[1])
+        sound[:, start:stop] += heard[:, : stop - start]

@@ -8,6 +8,7 @@ from scipy.ndimage import minimum_filter1d
 
 WINDOW_SEC = 0.08  # over which the gain falls and rises
 BLOCK = 32
+PART = 1 << 20  # samples at a time, which saves memory
 
 
 def limit(sound: Float32[np.ndarray, "2 count"], ceiling: float, sample_rate: int) -> None:
@@ -29,5 +30,7 @@ def limit(sound: Float32[np.ndarray, "2 count"], ceiling: float, sample_rate: in
     padded = np.pad(held, width // 2, mode="edge")
     gain = np.convolve(padded, window / window.sum(), mode="valid")
     middles = np.arange(blocks) * BLOCK + (BLOCK - 1) / 2
-    sound *= np.interp(np.arange(count), middles, gain).astype(np.float32)
-    np.clip(sound, -ceiling, ceiling, out=sound)  # rounding
+    for start in range(0, count, PART):
+        part = sound[:, start : start + PART]
+        part *= np.interp(np.arange(start, start + part.shape[1]), middles, gain).astype(np.float32)
+        np.clip(part, -ceiling, ceiling, out=part)  # rounding

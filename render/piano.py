@@ -118,12 +118,14 @@ def key_modes(pitch: int, sample_rate: int) -> Modes:
     n = len(f)
     rng = np.random.default_rng(7000 + pitch)
     prompt, after = decay_seconds(pitch, f)
-    prompt = prompt * rng.uniform(0.75, 1.3, n)
+    uneven = rng.uniform(0.75, 1.3, n)
+    uneven[0] = 1.0  # of the fundamental, or some keys would be weaker than their neighbours
+    prompt = prompt * uneven
     # Unisons: what is left when the strings have fallen out of step, somewhat higher and somewhat lower.
     cents = UNISON_CENTS * rng.uniform(0.5, 1.5, (3, n)) * np.array([[0.0], [1.0], [-0.8]])
     cents[1:, 0] *= 0.4  # the fundamental says how high the tone is
     seconds = np.stack([prompt, after * rng.uniform(0.8, 1.2, n), after * rng.uniform(0.55, 0.9, n)])
-    remains = 0.15 * rng.uniform(0.6, 1.5, n) * min(max(1 - (pitch - 84) / 32, 0.2), 1.0)
+    remains = 0.15 * rng.uniform(0.7, 1.3, n) * min(max(1 - (pitch - 84) / 32, 0.2), 1.0)
     level = np.stack([1 - remains, remains * 0.6, remains * 0.6])
     frequencies = (f * 2 ** (cents / 1200)).ravel()
     poles = -LN_60_DB / seconds.ravel() + 2j * np.pi * frequencies
@@ -138,8 +140,9 @@ def _places(pitch: int, f: Float[np.ndarray, " modes"], rng: np.random.Generator
     """Gain and phase of each mode, left and right: the key's place, and for each partial another one around it."""
     wide = np.minimum(f / 400.0, 1.0)  # long waves reach both ears alike
     angle = pan_angle(pitch) + rng.uniform(-0.3, 0.3, len(f)) * wide
-    phase = rng.uniform(0, 2 * np.pi, len(f))
-    apart = rng.uniform(-1.0, 1.0, len(f)) * wide
+    # A partial's modes begin within a third of a turn of each other: none is struck out by its aftersound.
+    phase = np.tile(rng.uniform(0, 2 * np.pi, len(f) // 3), 3) + rng.uniform(-1.0, 1.0, len(f))
+    apart = rng.uniform(-0.65, 0.65, len(f)) * wide  # more would cancel on one loudspeaker
     gains = np.stack([np.cos(angle) * soundboard(f, 0), np.sin(angle) * soundboard(f, 1)])
     return gains * np.exp(1j * np.stack([phase + apart, phase - apart]))
 
@@ -172,7 +175,7 @@ def spectrum(pitch: int, velocity: int, f: Float[np.ndarray, " partials"]) -> Fl
     above = above / (1 + above / 60)  # the fall grows less steep
     level = comb / n**thin * 10 ** (-fall * above / 20)
     top = 1.0 if pitch < 76 else 10 ** (-0.22 * (pitch - 76) / 20)
-    heard = level * np.minimum(soundboard(f, 0), 1.0)
+    heard = level * np.hypot(soundboard(f, 0), soundboard(f, 1)) / np.sqrt(2)
     return level * (loudness(velocity) * top / np.sqrt(np.sum(heard**2)))
 
 

@@ -74,4 +74,4 @@ def _spectra(sample_rate: int) -> tuple[Complex64[np.ndarray, "2 2 bins"], int, 
 def add_room(sound: Float32[np.ndarray, "2 count"], sample_rate: int) -> None:
     """Adds the room's answer to left and right in place; what would ring past their end is lost."""
     response, size, length = _spectra(sample_rate)
-    add_convolved(sound, sound.copy(), response, size, length)
+    add_convolved(sound, response, size, length)
