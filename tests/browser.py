@@ -7,6 +7,7 @@ read from its 4.
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -48,8 +49,10 @@ class Browser:
         self.profile = tempfile.mkdtemp(prefix="ritornello-chromium-")
         self.events: list[dict[str, Any]] = []
         self._number, self._buffer = 0, b""
-        to_read, self._to = os.pipe()
-        self._from, to_write = os.pipe()
+        low_read, self._to = os.pipe()
+        self._from, low_write = os.pipe()
+        # Away from 3 and 4, which they are to become.
+        to_read, to_write = (fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (low_read, low_write))
         command = f'exec 3<&{to_read} 4>&{to_write}; exec "$@"'
         self.process = subprocess.Popen(
             ["bash", "-c", command, "bash", program, *FLAGS, f"--user-data-dir={self.profile}", "about:blank"],
@@ -58,8 +61,8 @@ class Browser:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        os.close(to_read)
-        os.close(to_write)
+        for end in (low_read, low_write, to_read, to_write):
+            os.close(end)
         self._session = ""
         pages = [t for t in self.send("Target.getTargets")["targetInfos"] if t["type"] == "page"]
         target = pages[0]["targetId"] if pages else self.send("Target.createTarget", url="about:blank")["targetId"]
