@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from composer.examples import Example, make_examples
 from music.corpus import PieceEntry, load_pieces
+from music.dropped import say
 from music.errors import RitornelloError
 from music.score import Score
 
@@ -130,4 +131,6 @@ def load_examples(
             kept += result[0]
             left_out += result[1]
             entries.append(job[0])
+    if progress and dropped:
+        say(f"{split}: {len(entries)} of {len(jobs)} pieces kept, {len(dropped)} dropped", dropped)
     return Examples(tuple(kept), tuple(dropped), left_out, _digest(entries)), known

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from music.cache import CacheEntry, ScoreCache, file_sha256, one_at_a_time, write_atomically
 from music.corpus_pool import FILE_TIMEOUT_SEC, Task, parse_all
 from music.corpus_sources import DATA_NAMES, SourceFile, corpus_roots, source_files
+from music.dropped import kind_of, say
 from music.errors import RequestError
 from music.score import Score
 from music.splits import SPLITS, splits_sha256
@@ -127,7 +128,7 @@ class PrepareReport:
 
     def reasons(self) -> dict[str, int]:
         """How many files were dropped for which reason, most frequent first; numbers in reasons are left out."""
-        counted = Counter(_kind(reason) for _, reason in self.dropped)
+        counted = Counter(kind_of(reason) for _, reason in self.dropped)
         return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
 
     def table(self) -> str:
@@ -163,10 +164,6 @@ class PrepareReport:
             },
             ensure_ascii=False,
         )
-
-
-def _kind(reason: str) -> str:
-    return " ".join("N" if word.strip(",.;:").isdigit() else word for word in reason.split(":")[0].split())
 
 
 def _manifest_path(cache_dir: Path, data: str, root: Path) -> Path:
@@ -312,6 +309,8 @@ def load_pieces(
     report = prepare(data, path=path, cache_dir=cache_dir, workers=workers, progress=progress)
     for remark in report.remarks if progress else ():
         print(f"data={data}: {remark}", file=sys.stderr)
+    if progress and data == "folder" and split in ("train", "all"):  # the user's own files: he wants to know of each
+        say(f"{path}: {report.files} files, {report.kept} pieces kept, {len(report.dropped)} dropped", report.dropped)
     cache = ScoreCache(cache_dir / "scores")
     loaded: dict[tuple[str, str], tuple[Score, ...]] = {}
     pieces = []

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from music.analysis.marked_plan import MarkedPlan, read_plans
+from music.dropped import say
 from music.errors import RequestError
 from music.plan import Theme
 from planner import form_columns, form_stream, harmony_stream, theme_stream
@@ -35,24 +36,54 @@ class Walk:
     first: bool = True
 
 
-def load_plans(data: dict[str, object], cache_dir: Path) -> tuple[list[MarkedPlan], str]:
+def load_plans(data: dict[str, object], cache_dir: Path, workers: int | None = None) -> tuple[list[MarkedPlan], str]:
     """The corpus' plans and the hash of their file.
 
     Args:
-        data: `name` "plans", `of` which set, and `file`, or None for where `task=prepare data=plans` puts it.
+        data: `name` "plans", `of` which set, and `file`, or None for where `task=prepare data=plans` puts it; or the
+            `name` of a set of scores and its `path`, whose plans are then made first.
         cache_dir: the cache.
+        workers: processes that make plans; None takes one a core.
 
     Raises:
-        RequestError: no plans have been prepared.
+        RequestError: no plans have been prepared, or none can be made.
         PlanError: the file cannot be read.
     """
-    from music.analysis.corpus_plans import PLANS_FILE
-
-    path = Path(str(data["file"])) if data.get("file") else cache_dir / "plans" / str(data.get("of")) / PLANS_FILE
+    path = _plans_file(data, cache_dir, workers)
     if not path.exists():
         raise RequestError(f"{path} is missing: make it with task=prepare data=plans, or name one with data.file=FILE")
     plans = [_by_source(marked) for marked in read_plans(path)]
     return plans, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _plans_file(data: dict[str, object], cache_dir: Path, workers: int | None) -> Path:
+    """Where the plans lie; those of a set of scores are made here, as `data=folder data.path=DIR` asks for it."""
+    from music.analysis.corpus_plans import PLANS_FILE, prepare_plans
+
+    if data.get("file"):
+        return Path(str(data["file"]))
+    name = str(data.get("name", "plans"))
+    if name == "plans":
+        return cache_dir / "plans" / str(data.get("of")) / PLANS_FILE
+    root = Path(str(data["path"])) if data.get("path") else None
+    # Two folders of one user must not take each other's place.
+    place = f"{name}-{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12]}" if root else name
+    report = prepare_plans(name, path=root, cache_dir=cache_dir, out=cache_dir / "plans" / place, workers=workers)
+    say(f"{root or name}: {report.kept} plans of {report.pieces} pieces, {len(report.dropped)} dropped", report.dropped)
+    return report.path
+
+
+def hold_out(plans: Sequence[MarkedPlan]) -> list[MarkedPlan]:
+    """The plans, of which some validate: where the split has none, a tenth of the works that train, one at least.
+
+    Which ones depends on their names alone. A single work is not divided.
+    """
+    works = {m.origin.work for m in plans if m.origin.split == "train"}
+    if len(works) < 2 or any(m.origin.split == "valid" for m in plans):
+        return list(plans)
+    by_hash = sorted(works, key=lambda work: hashlib.sha256(work.encode()).hexdigest())
+    chosen = set(by_hash[: max(1, len(works) // 10)])
+    return [replace(m, origin=replace(m.origin, split="valid")) if m.origin.work in chosen else m for m in plans]
 
 
 def _by_source(marked: MarkedPlan) -> MarkedPlan:

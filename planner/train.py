@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning.loggers import Logger
 
 from music.errors import RequestError
-from planner.corpus import STREAMS, Walk, known_styles, load_plans, training_themes, walks_of
+from planner.corpus import STREAMS, Walk, hold_out, known_styles, load_plans, training_themes, walks_of
 from planner.data import WalkConfig, WalkData, walk_chances
 from planner.module import StreamModule
 from planner.network_config import StreamConfig
@@ -43,7 +43,8 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False, sampler: Sample
         RequestError: no plans, none to train on or to validate with, or an unknown stream.
     """
     out, task = Path(cfg["out"]), cfg["task"]
-    plans, digest = load_plans(cfg["data"], Path(cfg["cache_dir"]))
+    plans, digest = load_plans(cfg["data"], Path(cfg["cache_dir"]), cfg.get("workers"))
+    plans = hold_out(plans)
     styles = known_styles(plans)
     started = time.perf_counter()
     walks: dict[str, list[Walk]] = {}
