@@ -122,7 +122,7 @@ def report_html(
         measures=measures_html(*measures) if measures else "",
         engraving=_engraving(*engraving),
         provenance=_provenance(origin),
-        sound=f'<audio id="sound" preload="auto" src="{sound}"></audio>' if sound else "",
+        sound=f'<audio id="sound" controls preload="auto" src="{sound}"></audio>' if sound else "",
         data=json_in_script(_data(lanes, clock, seconds)),
     )
 

@@ -12,10 +12,12 @@ import zlib
 from pathlib import Path
 
 from music.errors import FileError
+from render.audio import audio_format
 
 MOST_BYTES_A_SEC = 12_000.0  # 96 kbit/s; as text in a page a third more
 KINDS = {".ogg": "audio/ogg", ".mp3": "audio/mpeg"}  # what is put into a page as it is
-LEVELS = (0.7, 0.8, 0.9, 1.0)  # libsndfile's compression: Vorbis quality 0.3 down to 0.0
+# libsndfile's degrees of compression that are tried; for OGG they are Vorbis' qualities 3, 2, 1 and 0.
+LEVELS = {".ogg": (0.7, 0.8, 0.9, 1.0), ".mp3": (0.5, 0.7, 0.9)}
 BLOCK = 16_384  # frames that are encoded at a time
 PAGE_HEAD, SERIAL, CHECKSUM, SEGMENTS = 27, slice(14, 18), slice(22, 26), 26  # of an OGG page (RFC 3533)
 _REVERSED = bytes(int(f"{i:08b}"[::-1], 2) for i in range(256))
@@ -24,8 +26,8 @@ _REVERSED = bytes(int(f"{i:08b}"[::-1], 2) for i in range(256))
 def sound_url(path: Path, seconds: float) -> str:
     """A sound file as a data: URL of at most `MOST_BYTES_A_SEC` bytes a second, where Vorbis reaches that.
 
-    An OGG or MP3 file within that rate is taken as it is; anything else is encoded to OGG at the best of `LEVELS`
-    that keeps within it, or at the smallest.
+    An OGG or MP3 file within that rate is taken as it is; anything else is encoded at the best of `LEVELS` that keeps
+    within it, or at the smallest: MP3 to MP3, all else to OGG.
 
     Args:
         path: any sound file that libsndfile reads.
@@ -40,7 +42,10 @@ def sound_url(path: Path, seconds: float) -> str:
         if kind in KINDS and path.stat().st_size <= room:
             data = path.read_bytes()
         else:
-            kind, data = ".ogg", next(d for level in LEVELS if len(d := _encoded(path, level)) <= room or level == 1.0)
+            kind = kind if kind in KINDS else ".ogg"
+            levels = LEVELS[kind]
+            tries = (_encoded(path, kind, level) for level in levels)
+            data = next(d for d, level in zip(tries, levels, strict=True) if len(d) <= room or level == levels[-1])
     except OSError as error:
         raise FileError(path, f"cannot be read: {error.strerror or error}") from error
     if kind == ".ogg":
@@ -68,15 +73,15 @@ def _ogg_checksum(page: bytes) -> bytes:
     return int(f"{reversed_crc:032b}"[::-1], 2).to_bytes(4, "little")
 
 
-def _encoded(path: Path, level: float) -> bytes:
+def _encoded(path: Path, kind: str, level: float) -> bytes:
     import soundfile
 
-    out = io.BytesIO()
+    out, (container, codec) = io.BytesIO(), audio_format(Path(kind.replace(".", "page.")))
     try:
         with (
             soundfile.SoundFile(path) as source,
             soundfile.SoundFile(
-                out, "w", source.samplerate, source.channels, "VORBIS", format="OGG", compression_level=level
+                out, "w", source.samplerate, source.channels, codec, format=container, compression_level=level
             ) as target,
         ):
             for block in source.blocks(BLOCK, dtype="float32"):

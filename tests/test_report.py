@@ -238,10 +238,10 @@ def test_sound_is_taken_as_it_is_or_made_smaller(tmp_path: Path) -> None:
     assert without_serial(b"RIFF....") == b"RIFF...."
     mp3 = sound_file(tmp_path / "small.mp3", 6.0)
     assert sound_url(mp3, 6.0).startswith("data:audio/mpeg;base64,")
-    for name, noise in (("plain.wav", False), ("noise.ogg", True)):
+    for name, noise in (("plain.wav", False), ("noise.ogg", True), ("noise.mp3", True)):
         url = sound_url(sound_file(tmp_path / name, 6.0, noise=noise, level=0.3), 6.0)
         data = base64.b64decode(url.partition(",")[2])
-        assert url.startswith("data:audio/ogg;base64,")
+        assert url.startswith("data:audio/mpeg;" if name.endswith("mp3") else "data:audio/ogg;base64,")
         assert len(data) <= 6 * MOST_BYTES_A_SEC
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             assert file.frames == pytest.approx(6 * 44_100, rel=0.01)

@@ -141,6 +141,32 @@ def test_clicks_on_notes_and_form_move_there(browser: Browser, page: Path) -> No
     browser.wait(f"{SETTLED} && Math.abs({NOW} - 4) < 0.05")
 
 
+def test_a_long_roll_turns_its_pages_but_leaves_who_scrolled_away(browser: Browser, tmp_path: Path) -> None:
+    score, scrolled = score_of(40), "document.getElementById('scroll').scrollLeft"
+    sound = sound_url(sound_file(tmp_path / "piece.ogg", 81.0), 81.0)
+    write_report(tmp_path / "report.html", score, steady(score), plan=plan_of(), sound=sound)
+    browser.open(tmp_path / "report.html", width=360, height=740, phone=True)
+    browser.wait(READY)
+    visible = f"{HEAD} >= {scrolled} && {HEAD} <= {scrolled} + document.getElementById('scroll').clientWidth"
+    for _ in range(6):
+        browser.key("ArrowRight")
+    browser.wait(f"{SETTLED} && {scrolled} > 100 && {visible}")
+    browser.run("document.getElementById('scroll').scrollLeft = 0")
+    before = browser.run(NOW)
+    browser.key(" ")
+    browser.wait(f"{NOW} > {before} + 0.3")
+    assert browser.run(scrolled) == 0
+    browser.key("ArrowRight")
+    browser.wait(visible)
+    # Close before the page's edge the roll is turned while it plays.
+    browser.run(
+        f"document.getElementById('scroll').scrollLeft = {HEAD} - document.getElementById('scroll').clientWidth * 0.88"
+    )
+    here = browser.run(scrolled)
+    browser.wait(f"{scrolled} > {here} + 100 && {visible}")
+    browser.key(" ")
+
+
 @pytest.mark.parametrize("dark", [False, True])
 def test_phone_and_desk_in_light_and_dark(browser: Browser, page: Path, dark: bool) -> None:
     for width in (320, 360, 1280):

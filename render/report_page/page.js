@@ -6,7 +6,7 @@
   const wide = byId("wide"), head = byId("head"), formHead = byId("form-head"), lanes = byId("lanes");
   const blocks = Array.from(document.querySelectorAll(".block"));
   const PLAY = "M8 5v14l11-7z", PAUSE = "M6 5h4v14H6zM14 5h4v14h-4z", STEP = 5;
-  let silent = 0, lastBar = -1, lastSecond = -1, lastBlock = -1, dragging = false;
+  let silent = 0, lastBar = -1, lastSecond = -1, lastBlock = -1, lastX = 0, dragging = false;
 
   // Index of the last entry that is not above the value, at least 0.
   const place = (list, value) => {
@@ -30,17 +30,20 @@
   const duration = () => (sound && Number.isFinite(sound.duration) ? sound.duration : data.seconds);
   const clockText = (s) => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}`;
 
-  const follow = (x) => {
+  // Turns the page before the playhead leaves it; who has scrolled away while it plays is left there.
+  const follow = (x, jumped) => {
     const left = scroll.scrollLeft, room = scroll.clientWidth;
-    if (x < left + 0.02 * room || x > left + 0.9 * room) scroll.scrollLeft = x - 0.12 * room;
+    const seen = lastX >= left && lastX <= left + room;
+    if ((jumped && x < left + 0.02 * room) || ((jumped || seen) && x > left + 0.9 * room)) scroll.scrollLeft = x - 0.12 * room;
   };
-  const show = (following) => {
+  const show = (jumped) => {
     const seconds = now(), share = shareAt(seconds), x = share * wide.clientWidth;
     head.style.transform = `translateX(${x}px)`;
     formHead.setAttribute("x1", `${share * 100}%`);
     formHead.setAttribute("x2", `${share * 100}%`);
     if (!dragging) slider.value = seconds;
-    if (following) follow(x);
+    follow(x, jumped);
+    lastX = x;
     const bar = place(data.bars.x, share * data.scale + 0.5), block = place(data.sections.x, share * data.scale + 0.5);
     const second = Math.floor(seconds);
     if (second === lastSecond && bar === lastBar && block === lastBlock) return;
@@ -70,7 +73,7 @@
     if (sound.paused) sound.play().catch(() => byId("broken").removeAttribute("hidden")); else sound.pause();
   };
   const frame = () => {
-    show(true);
+    show(false);
     if (!sound.paused) requestAnimationFrame(frame);
   };
   const playing = (on) => {
@@ -79,6 +82,7 @@
   };
 
   if (sound) {
+    sound.controls = false; // they are for those who let no script run
     sound.addEventListener("play", () => { playing(true); requestAnimationFrame(frame); });
     sound.addEventListener("pause", () => { playing(false); show(false); });
     sound.addEventListener("seeked", () => show(true));
