@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
 
@@ -18,13 +21,16 @@ from performer.features import GROUPS, NOTE_COLUMNS, ONSET_COLUMNS, columns_of
 from performer.module import PerformerModule
 from performer.network_config import PerformerConfig
 from performer.sampling import KIND
+from training.loggers import named
 from training.run import RunConfig, fit
+from training.samples import Sampler, Samples
+from training.tracking import note
 from training.weights import save_weights
 
 MONITOR = "valid/unlike"
 
 
-def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, Any]:
+def train(cfg: dict[str, Any], *, logger: Logger | bool = False, sampler: Sampler | None = None) -> dict[str, Any]:
     """Trains, resuming where a checkpoint stands, and writes `out`/performer.safetensors.
 
     Args:
@@ -32,7 +38,8 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, An
             `trainer` (Lightning's arguments) and `task`: `run` (`RunConfig`), `network` (sizes of `PerformerConfig`),
             `optimiser`, `crops` (`CropConfig`), `resume`, and `members`: what each network has of its own; what
             they expect is averaged, the first one's departures are drawn.
-        logger: Lightning's; False for none.
+        logger: Lightning's; False for none. Of several members each one's figures have its number before them.
+        sampler: makes pieces on the way; None for none.
 
     Returns:
         Figures: of each member, parameters, performances, where the weights are.
@@ -46,28 +53,29 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, An
     valid_set, also = load_examples(data["name"], "valid", cache_dir=Path(cfg["cache_dir"]))
     require(train_set, data["name"], "train")
     require(valid_set, data["name"], "valid")
-    modules: list[PerformerModule] = []
-    figures: list[dict[str, Any]] = []
-    for number, own in enumerate(task["members"]):
-        module, found = _fit(train_set, valid_set, _member(cfg, number, own or {}), logger)
-        modules.append(module)
-        figures.append(found)
-    weights = out / "performer.safetensors"
     about = {
         "kind": KIND,
-        "networks": [module.network.config.to_dict() for module in modules],
         "amounts": dict(task.get("amounts") or {}),
         "chord_spread": _has_chord_spread(train_set),
         "constant": constant_columns(train_set),
         "trained_on": {"data": data["name"], "performances": len(train_set), "digest": digest_of(train_set)},
         "licence": data.get("licence") or "",
         "seed": int(cfg["seed"]),
-        "figures": figures,
     }
+    note(out, logger, corpus={**about["trained_on"], "valid_digest": digest_of(valid_set)})
+    modules: list[PerformerModule] = []
+    figures: list[dict[str, Any]] = []
+    for number, own in enumerate(task["members"]):
+        name = f"{number}" if len(task["members"]) > 1 else ""
+        snapshot = partial(_snapshot, tuple(modules), about)
+        samples = Samples(sampler, snapshot, out, name and f"member-{name}") if sampler else None
+        where = named(logger, name) if name else logger
+        module, found = _fit(train_set, valid_set, _member(cfg, number, own or {}), where, samples)
+        modules.append(module)
+        figures.append(found)
+    weights = out / "performer.safetensors"
     if modules[0].global_rank == 0:  # every process of a ddp run comes here
-        states = [module.network.state_dict() for module in modules]
-        tensors = {f"{i}.{key}": value.half() for i, state in enumerate(states) for key, value in state.items()}
-        save_weights(weights, tensors, about)
+        _save(weights, modules, {**about, "figures": figures})
     return {
         "members": figures,
         "parameters": sum(found["parameters"] for found in figures),
@@ -77,6 +85,21 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False) -> dict[str, An
         "seconds": round(time.perf_counter() - started, 1),
         "weights": str(weights),
     }
+
+
+def _save(path: Path, modules: Sequence[PerformerModule], about: dict[str, Any]) -> None:
+    """Networks whose expectations are averaged, in half precision."""
+    states = [module.network.state_dict() for module in modules]
+    tensors = {f"{i}.{key}": value.half() for i, state in enumerate(states) for key, value in state.items()}
+    save_weights(path, tensors, {**about, "networks": [module.network.config.to_dict() for module in modules]})
+
+
+def _snapshot(
+    trained: tuple[PerformerModule, ...], about: dict[str, Any], present: pl.LightningModule, path: Path
+) -> None:
+    """A performer of the networks that are trained and the one that is being trained."""
+    assert isinstance(present, PerformerModule)
+    _save(path, (*trained, present), about)
 
 
 def _member(cfg: dict[str, Any], number: int, own: dict[str, Any]) -> dict[str, Any]:
@@ -103,7 +126,11 @@ def _has_chord_spread(examples: tuple[Example, ...]) -> bool:
 
 
 def _fit(
-    train_set: tuple[Example, ...], valid_set: tuple[Example, ...], cfg: dict[str, Any], logger: Logger | bool
+    train_set: tuple[Example, ...],
+    valid_set: tuple[Example, ...],
+    cfg: dict[str, Any],
+    logger: Logger | bool,
+    samples: Samples | None = None,
 ) -> tuple[PerformerModule, dict[str, Any]]:
     """The best module, and its figures."""
     task, seed = cfg["task"], int(cfg["seed"])
@@ -130,6 +157,7 @@ def _fit(
         logger=logger,
         resume=bool(task.get("resume", True)),
         monitor=MONITOR,
+        samples=samples,
     )
     checkpoint = torch.load(best, map_location="cpu", weights_only=True)
     module.load_state_dict(checkpoint["state_dict"])

@@ -177,7 +177,8 @@ def test_never_and_not_for_what_writes_no_pieces(tmp_path: Path) -> None:
 def test_the_monitored_figure() -> None:
     streams = {"form": {"valid_nats_per_token": 2.0}, "theme": {"valid_nats_per_token": 1.0}, "seconds": 3.0}
     assert monitored("train_planner", streams) == 1.5
-    assert monitored("train_performer", {"valid_unlike": 0.7}) == 0.7
+    members = {"members": [{"valid_unlike": 0.5}, {"valid_unlike": 0.7}], "dropped": ["a piece: why"]}
+    assert monitored("train_performer", members) == pytest.approx(0.6)
     assert monitored("train_benchmark", {"nats_per_frame": {"valid_transpose_0": 6.0}}) == 6.0
     assert monitored("train_composer", {"seconds": 3.0}) is None
 

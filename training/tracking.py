@@ -37,7 +37,7 @@ MONITORED = {
     "train_planner": "valid_nats_per_token",
     "train_benchmark": "nats_per_frame",
 }
-SAMPLED = ("train_planner", "train_composer")
+SAMPLED = ("train_planner", "train_composer", "train_performer")
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,8 @@ def monitored(task: str, figures: Mapping[str, Any]) -> float | None:
     """The figure that a training is steered by; the mean of its networks' where it trains several."""
     name = MONITORED.get(task, "")
     values: list[Any] = [figures[name]] if name in figures else []
-    values += [part[name] for part in figures.values() if isinstance(part, Mapping) and name in part]
+    parts = [p for value in figures.values() for p in (value if isinstance(value, list) else (value,))]
+    values += [part[name] for part in parts if isinstance(part, Mapping) and name in part]
     flat = [v for value in values for v in (value.values() if isinstance(value, Mapping) else (value,))]
     numbers = [float(v) for v in flat if isinstance(v, (int, float))]
     return float(np.mean(numbers)) if numbers else None
