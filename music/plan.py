@@ -82,8 +82,11 @@ class Chord:
     figure: str = ""
 
     def __post_init__(self) -> None:
-        _require(self.duration_div > 0, f"a chord at {self.onset_div} has no duration")
-        _require(self.quality in QUALITIES, f"chord quality {self.quality!r} is not one of {', '.join(QUALITIES)}")
+        # Here and below where very many are made: no message is written before it is needed.
+        if self.duration_div <= 0:
+            raise PlanError(f"a chord at {self.onset_div} has no duration")
+        if self.quality not in QUALITIES:
+            raise PlanError(f"chord quality {self.quality!r} is not one of {', '.join(QUALITIES)}")
         _require(0 <= self.root < 12 and 0 <= self.bass < 12, "a chord's root and bass are pitch classes 0..11")
 
     @property
@@ -109,10 +112,14 @@ class BarTexture:
     rhythm: str
 
     def __post_init__(self) -> None:
-        _require(self.density >= 0, f"a bar has density {self.density}")
-        _require(self.register is None or 0 <= self.register <= 127, f"a bar has register {self.register}")
-        _require(0 <= self.span <= 127, f"a bar has a span of {self.span} semitones")
-        _require(self.rhythm in RHYTHMS, f"a bar's rhythm {self.rhythm!r} is not one of {', '.join(RHYTHMS)}")
+        if not self.density >= 0:
+            raise PlanError(f"a bar has density {self.density}")
+        if not (self.register is None or 0 <= self.register <= 127):
+            raise PlanError(f"a bar has register {self.register}")
+        if not 0 <= self.span <= 127:
+            raise PlanError(f"a bar has a span of {self.span} semitones")
+        if self.rhythm not in RHYTHMS:
+            raise PlanError(f"a bar's rhythm {self.rhythm!r} is not one of {', '.join(RHYTHMS)}")
 
 
 @dataclass(frozen=True)
@@ -190,7 +197,8 @@ class Section:
             _require(note.onset_div + note.duration_div <= 0, f"{name} has a link that lasts into the next section")
         onset = 0
         for chord in self.chords:
-            _require(chord.onset_div == onset, f"{name}: chords leave a gap or overlap at {chord.onset_div}")
+            if chord.onset_div != onset:
+                raise PlanError(f"{name}: chords leave a gap or overlap at {chord.onset_div}")
             onset += chord.duration_div
 
     @property

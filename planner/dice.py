@@ -30,7 +30,9 @@ class Dice:
 
     def stream(self, question: str) -> np.random.Generator:
         """The generator for one question, such as "harmony B": always the same for a seed."""
-        return np.random.default_rng([self._seed, zlib.crc32(question.encode())])
+        words = (self._seed, zlib.crc32(question.encode()))
+        # The generator of `default_rng(words)`, made in half the time where both are words of 32 bits.
+        return np.random.Generator(np.random.PCG64(np.array(words, np.uint32) if self._seed < 2**32 else words))
 
     def pick(self, question: str, choices: Sequence[T], weights: Sequence[float | int] | None = None) -> T:
         """One of `choices`, drawn for `question`."""

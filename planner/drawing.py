@@ -55,8 +55,9 @@ def draw(
         RuntimeError: no value is left: a fault of the limits, not of the wishes.
     """
     chance = rng.random(_POINTS)
-    if isinstance(limits, WholeLimits):
-        while (whole := limits.walk(stepper, walker, chance, temperature)) is None:
+    walk = getattr(limits, "walk", None)  # of `WholeLimits`; isinstance() of a protocol takes as long as three tokens
+    if walk is not None:
+        while (whole := walk(stepper, walker, chance, temperature)) is None:
             chance = np.append(chance, rng.random(_POINTS))
         return whole
     stepper.reset()

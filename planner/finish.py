@@ -36,9 +36,10 @@ def _with_textures(sections: Sequence[Section], wishes: Sequence[SectionWish], s
     first = pick_from(dice.stream("character"), STYLES[style].textures)
     found = []
     for section, wish in zip(sections, wishes, strict=True):
-        rng = dice.stream(f"character {section.letter}")
-        drawn = names.setdefault(section.letter, pick_from(rng, contrast_textures(first)) if names else first)
-        found.append(replace(section, texture=wish.texture or drawn))
+        if section.letter not in names:
+            rng = dice.stream(f"character {section.letter}")
+            names[section.letter] = pick_from(rng, contrast_textures(first)) if names else first
+        found.append(replace(section, texture=wish.texture or names[section.letter]))
     return found
 
 

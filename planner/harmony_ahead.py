@@ -17,11 +17,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from music.errors import RequestError
 from music.plan import Chord
 from planner.harmony_goals import Goal, goal_of, openings
+from planner.harmony_reach import reach_back
 from planner.harmony_stream import (
     DURATION,
     METERS,
@@ -192,8 +193,17 @@ class PhraseAhead:
         self._rows: dict[tuple[int, int], Float[np.ndarray, " size"]] = {}
         self._free = goal is None and not fixed
         if not self._free:
-            self._pass_back(tables, meter_class(scene.meter), scene.bar_units, tables.moves[minor])
+            targets = np.array([self.index[s] for s in self.stars], dtype=np.int64)
+            givers = self._giver_rows(targets)
+            if goal is not None and not fixed and self.seen[self.symbols].all():
+                leads = np.isin(np.arange(len(symbols)), givers)
+                half = goal.givers is None
+                self.beta, self.gamma, self.kinds = reach_back(length, leads, targets, half, self.may_enter)
+                return
+            moves = np.maximum(tables.moves[minor][np.ix_(self.symbols, self.symbols)], 1e-9)
+            self._pass_back(tables, meter_class(scene.meter), scene.bar_units, moves, targets, givers)
             self.beta, self.gamma = _kept_above_zero(self.beta), _kept_above_zero(self.gamma)
+            self.kinds = np.arange(len(self.beta))
 
     @property
     def feasible(self) -> bool:
@@ -205,12 +215,16 @@ class PhraseAhead:
         return self.anywhere or (unit % self.beat == 0 and self.length - unit >= self.rest)
 
     def _pass_back(
-        self, tables: HarmonyTables, meter: int, bar_units: int, dense: Float[np.ndarray, "symbols symbols"]
+        self,
+        tables: HarmonyTables,
+        meter: int,
+        bar_units: int,
+        moves: Float[np.ndarray, "symbols symbols"],
+        targets: Int[np.ndarray, " targets"],
+        givers: Int[np.ndarray, " givers"],
     ) -> None:
         size = len(self.symbols)
-        moves = np.maximum(dense[np.ix_(self.symbols, self.symbols)], 1e-9)
-        targets = np.array([self.index[s] for s in self.stars], dtype=np.int64)
-        givers = self._giver_rows(targets)
+        from_givers = moves[givers]
         states = size + len(targets)
         # beta[state, unit]; zeros beyond the end, so that a slice of it is the durations that fit.
         self.beta = np.zeros((states, self.length + 1 + MAX_UNITS))
@@ -236,7 +250,7 @@ class PhraseAhead:
             half = self.goal is not None and self.goal.givers is None
             beta = self.beta[:, unit]
             beta[:size] = moves @ (entered if half else plain)
-            beta[givers] = moves[givers] @ (plain if half else entered)
+            beta[givers] = from_givers @ (plain if half else entered)
             beta[size:] = to_targets @ closing if half else others @ plain + alone * stars
             if self.bound:
                 top = beta.max()
@@ -285,17 +299,16 @@ class PhraseAhead:
         """
         found = self._rows.get((unit, variant))
         if found is None:
-            found = np.zeros(SYMBOLS, dtype=np.float32)
+            found = np.zeros(SYMBOLS, dtype=np.float32 if self.bound else np.float64)
             if self._free or unit < 0:
                 found[self.symbols] = 1.0
             else:
-                size = len(self.symbols)
-                found[self.symbols] = self.gamma[unit, :size]
+                gamma, size = self.gamma[unit, self.kinds], len(self.symbols)
+                found[self.symbols] = gamma[:size]
                 targets = list(self.stars)
                 closing = targets if variant == 2 or (variant == 1 and self.may_enter(unit)) else []
                 for symbol in [targets[variant - 3]] if variant > 2 else closing:
-                    found[symbol] = self.gamma[unit, self.stars[symbol]]
-            found.flags.writeable = False
+                    found[symbol] = gamma[self.stars[symbol]]
             self._rows[unit, variant] = found
         return found
 
@@ -303,7 +316,7 @@ class PhraseAhead:
         """Weight of each duration of a chord that begins at a unit, by the state that it puts the phrase in."""
         if self._free or unit < 0:
             return _FITTING[min(self.length - unit, MAX_UNITS)]
-        row = self.beta[state, unit + 1 : unit + 1 + MAX_UNITS]
+        row = self.beta[self.kinds[state], unit + 1 : unit + 1 + MAX_UNITS]
         if self.bound:
             most = self.limits[unit] - unit
             scale = self.scale[unit + 1 : unit + 1 + MAX_UNITS]
@@ -435,10 +448,11 @@ class HarmonyLimits:
         found = self._phrases[walker.phrase].weights(walker)
         if self._has_fixed[walker.phrase]:
             return found
-        possible = (found > 0).astype(np.float64)
+        if found.dtype != np.float64:
+            found = (found > 0).astype(np.float64)
         if self.scene.number == walker.onset_unit == 0 and walker.field == SYMBOL:
-            return possible * openings(self.scene.key.minor)
-        return possible
+            return found * openings(self.scene.key.minor)
+        return found
 
 
 def _placed_wishes(scene: HarmonyScene, fixed: tuple[Chord, ...]) -> list[Placed]:

@@ -158,6 +158,7 @@ def scene_of(
     known_phrases: bool = True,
     known_cadences: bool = True,
     given: bool = False,
+    sections: Sequence[Section] | None = None,
 ) -> HarmonyScene:
     """The scene of a plan's section, for chords that are to be drawn.
 
@@ -166,11 +167,12 @@ def scene_of(
         index: of the section.
         styles: all tags that the network knows.
         known_phrases, known_cadences: whether the plan's were written by someone who knew.
-        given: its chords are there, to be learned from.
+        given: its chords are there, to be learned from. sections: in the place of the plan's.
     """
-    section = plan.sections[index]
-    source = plan.sections[section.source] if section.source is not None else None
-    earlier = plan.sections[index - 1].chords if index else ()
+    sections = sections or plan.sections
+    section = sections[index]
+    source = sections[section.source] if section.source is not None else None
+    earlier = sections[index - 1].chords if index else ()
     last = earlier[-1] if earlier else None
     previous = 1 + symbol_of(last.root, last.quality, last.bass, section.key) if last else 0
     tags = list(styles)

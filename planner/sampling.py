@@ -148,37 +148,29 @@ class LearnedPlanner:
 
     def _with_chords(self, plan: Plan, asked: tuple[SectionWish, ...], given: dict[str, Theme], dice: Dice) -> Plan:
         """The plan with chords, section by section."""
+        drawn = list(plan.sections)
         for index, (section, wish) in enumerate(zip(plan.sections, asked, strict=True)):
-            scene = harmony_stream.scene_of(plan, index, self.styles)
+            scene = harmony_stream.scene_of(plan, index, self.styles, sections=drawn)
             fixed = fixed_chords(wish, section.key, plan.meter)
-            chords = _copied(plan, section, scene) if not fixed else None
+            model = drawn[section.source] if section.source is not None else None
+            chords = _copied(section, model, scene) if not fixed else None
             if chords is None:
-                chords = self._chords(plan, index, scene, fixed, given.get(wish.theme or section.letter), dice)
-            sections = list(plan.sections)
-            sections[index] = replace(section, chords=chords)
-            plan = replace(plan, sections=tuple(sections))
-        return plan
+                kept = fixed or _kept_head(section, model, scene)
+                limits = self._harmony_limits(plan, scene, kept, given.get(wish.theme or section.letter), dice)
+                first = next(i for i, s in enumerate(plan.sections) if s.label == section.label)
+                name = f"harmony {section.label}" if index == first else f"harmony {section.label} {index}"
+                values = self._draw("harmony", HarmonyWalker(scene), limits, dice.stream(name))
+                chords = harmony_stream.decode(values, scene)
+                chords = with_fixed(chords, fixed, section.key) if fixed else chords
+            drawn[index] = replace(section, chords=chords)
+        return replace(plan, sections=tuple(drawn))
 
-    def _chords(
-        self,
-        plan: Plan,
-        index: int,
-        scene: HarmonyScene,
-        fixed: tuple[Chord, ...],
-        theme: Theme | None,
-        dice: Dice,
-    ) -> tuple[Chord, ...]:
-        section = plan.sections[index]
-        kept = fixed or _kept_head(section, plan, scene)
-        on_bar = _closing_on_bars(scene, plan.ensemble, dice.stream(f"closes {section.label}"))
-        limits: Limits = HarmonyLimits(scene, kept, self._harmony, on_bar)
-        if theme is not None:
-            limits = WithMelody(limits, theme, section.key, plan.meter)
-        first = next(i for i, s in enumerate(plan.sections) if s.label == section.label)
-        name = f"harmony {section.label}" if index == first else f"harmony {section.label} {index}"
-        values = self._draw("harmony", HarmonyWalker(scene), limits, dice.stream(name))
-        chords = harmony_stream.decode(values, scene)
-        return with_fixed(chords, fixed, section.key) if fixed else chords
+    def _harmony_limits(
+        self, plan: Plan, scene: HarmonyScene, kept: tuple[Chord, ...], theme: Theme | None, dice: Dice
+    ) -> Limits:
+        on_bar = _closing_on_bars(scene, plan.ensemble, dice)
+        limits = HarmonyLimits(scene, kept, self._harmony, on_bar)
+        return limits if theme is None else WithMelody(limits, theme, scene.key, plan.meter)
 
     def _with_themes(
         self, plan: Plan, wishes: Wishes, asked: tuple[SectionWish, ...], given: dict[str, Theme], dice: Dice
@@ -349,15 +341,16 @@ def _theme_grid(plan: Plan, given: dict[str, Theme], dice: Dice) -> int:
     return 4 if simple and dice.stream("grid").random() < _TRIPLETS else 6
 
 
-def _closing_on_bars(scene: HarmonyScene, ensemble: str, rng: np.random.Generator) -> frozenset[int]:
+def _closing_on_bars(scene: HarmonyScene, ensemble: str, dice: Dice) -> frozenset[int]:
     """Phrases whose closing tonic is to begin a bar, as six in ten do in people's quartets and piano pieces.
 
     The network alone, taught by phrase ends that analysis rounds to bars, does so in one of three.
     """
-    if ensemble == "satb":
+    authentic = [i for i, cadence in enumerate(scene.cadences) if cadence in ("PAC", "IAC")]
+    if ensemble == "satb" or not authentic:
         return frozenset()
-    drawn = rng.random(len(scene.cadences)) < _ON_BAR
-    return frozenset(i for i, c in enumerate(scene.cadences) if drawn[i] and c in ("PAC", "IAC"))
+    drawn = dice.stream(f"closes {scene.label}").random(len(scene.cadences)) < _ON_BAR
+    return frozenset(i for i in authentic if drawn[i])
 
 
 def _same_shape(section: Section, model: Section) -> bool:
@@ -366,21 +359,17 @@ def _same_shape(section: Section, model: Section) -> bool:
     return section.label == model.label and (ours[:-1], ours[-1][0]) == (theirs[:-1], theirs[-1][0])
 
 
-def _copied(plan: Plan, section: Section, scene: HarmonyScene) -> tuple[Chord, ...] | None:
+def _copied(section: Section, model: Section | None, scene: HarmonyScene) -> tuple[Chord, ...] | None:
     """A literal return's chords: its model's in its own key; None where it is none or closes in another way."""
-    if section.source is None:
-        return None
-    model = plan.sections[section.source]
-    if not _same_shape(section, model) or section.cadence != model.cadence:
+    if model is None or not _same_shape(section, model) or section.cadence != model.cadence:
         return None
     if (section.key, section.key.minor) == (model.key, model.key.minor):
         return model.chords
     return chords_of(scene.model, section.key, scene.unit) if section.key.minor == model.key.minor else None
 
 
-def _kept_head(section: Section, plan: Plan, scene: HarmonyScene) -> tuple[Chord, ...]:
+def _kept_head(section: Section, model: Section | None, scene: HarmonyScene) -> tuple[Chord, ...]:
     """Of a literal return that closes in another way: its model's chords up to the last phrase."""
-    model = plan.sections[section.source] if section.source is not None else None
     if model is None or not _same_shape(section, model) or section.key.minor != model.key.minor:
         return ()
     border = scene.ends[-2] * scene.unit if len(scene.ends) > 1 else 0

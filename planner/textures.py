@@ -190,8 +190,8 @@ class _Writer:
         least = np.maximum(1, np.floor(least * min(1.0, _LEAST_SHARE * total / max(least.sum(), 1))))
         first: dict[_Bar, int] = {}
         twins = np.array([first.setdefault(bar, number) for number, bar in enumerate(bars)])
-        for twin in set(twins.tolist()):
-            least[twins == twin] = least[twins == twin].max()
+        np.maximum.at(least, twins, least)
+        least = least[twins]
         counts = fit_counts(np.clip(wanted, limits[:, 0], limits[:, 1]) * self.quarters, total, least, twins)
         offsets = np.array([bar.offset for bar in bars])
         offsets -= (offsets * counts).sum() / counts.sum()
