@@ -5,7 +5,8 @@ section (`planner.harmony_stream`), the notes of a theme (`planner.theme_stream`
 token has a field (what is asked: "bars", "cadence", "pitch") and a value. Beside it stand columns: what the walker
 that leads through the stream knows at that place, as small whole numbers (bars left in the phrase, the chord sounding
 at the same place of the passage that returns). One walker leads through training and through sampling, so the two
-cannot drift apart.
+cannot drift apart; only the sampling of themes has a compiled twin (`planner.theme_kernels`), which a test holds to the
+walker to the bit.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from music.time import Meter
 from planner.grammar import GrammarPlanner
 from planner.harmony_ahead import HarmonyLimits, HarmonyTables, fit_tables, uniform_tables
 from planner.harmony_goals import goal_of
-from planner.harmony_stream import HarmonyScene, HarmonyWalker, decode, encode
+from planner.harmony_stream import HarmonyScene, HarmonyWalker, decode, encode, meter_class
 from planner.harmony_symbols import BASSES, SYMBOLS, UNIT_DIV, Placed, chord_of, merged, symbol_of
 from planner.interface import PlanRequest
 from planner.streams import Tokens
@@ -40,6 +40,24 @@ def fixed_chord(name: str, onset: int, length: int, key: Key = C) -> Chord:
 def scene(phrases: tuple[Phrase, ...], meter: Meter = METERS[0], key: Key = C) -> HarmonyScene:
     """A section of those phrases, amid a piece."""
     return HarmonyScene(0, 3, meter, key, key, phrases, number=1, count=3)
+
+
+@pytest.mark.parametrize("cadence", CADENCES)
+@pytest.mark.parametrize("key", [C, Key("C", True)])
+def test_flags_say_what_the_messages_say(cadence: str, key: Key) -> None:
+    """Where no chord is fixed, `reach_back` is above 0 just where the messages passed back are."""
+    tables = HarmonyTables(uniform_tables())
+    for meter, bars, on_bar in ((METERS[0], 2, True), (METERS[1], 3, False), (METERS[7], 1, False)):
+        here = scene((Phrase(bars, "a", cadence),), meter, key)
+        ahead = tables.ahead(here, 0, (), on_bar=on_bar)
+        beta, gamma = ahead.beta[ahead.kinds], ahead.gamma[:, ahead.kinds]
+        targets = np.array([ahead.index[s] for s in ahead.stars])
+        moves = tables.moves[key.minor][np.ix_(ahead.symbols, ahead.symbols)]
+        passed = (meter_class(meter), here.bar_units, moves, targets, ahead._giver_rows(targets))
+        ahead._pass_back(tables, *passed)
+        assert set(np.unique(beta)) <= {0.0, 1.0}
+        assert np.array_equal(beta > 0, ahead.beta > 0)
+        assert np.array_equal(gamma > 0, ahead.gamma > 0)
 
 
 @pytest.fixture(scope="module")

@@ -172,8 +172,8 @@ def test_a_plan_is_a_file_of_wishes_that_is_kept(
 ) -> None:
     """What the planner wrote it takes back and keeps to the last field, whatever the seed."""
     path = tmp_path / "plan.json"
-    plans = [*free_plans[:7], learned.plan(PlanRequest("AA'BA", bars=24), seed=7)]
-    assert sum(_sounds_over_a_phrase_end(s, plan.meter) for plan in plans for s in plan.sections) > 5
+    plans = [*free_plans[:4], learned.plan(PlanRequest("AA'BA", bars=24), seed=7)]
+    assert sum(_sounds_over_a_phrase_end(s, plan.meter) for plan in plans for s in plan.sections) > 2
     for seed, plan in enumerate(plans):
         write_plan(plan, path)
         assert learned.plan(parse_request(wishes=path), seed=seed) == plan
