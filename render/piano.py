@@ -19,11 +19,8 @@ FIRST_KEY, LAST_KEY = 21, 108
 HIGHEST_DAMPED = 89  # the top keys of a piano have no dampers
 MOST_PARTIALS = 64
 HIGHEST_PARTIAL_HZ = 12_000.0
-DULL_DB_PER_KHZ, DULL_VELOCITY, DULL_HALVED = (
-    10.5,
-    80,
-    52.0,
-)  # the fall of the spectrum, and by which velocity it halves
+DULL_DB_PER_KHZ, DULL_VELOCITY = 10.5, 80  # how the spectrum falls at a velocity
+DULL_HALVED = 52.0  # steps of velocity that halve the fall
 UNISON_CENTS = 0.35  # spread of a key's strings
 LEAST_LEVEL = 10 ** (-84 / 20)  # a partial that starts below this is not sounded (a loudest note is 1)
 # T60 in seconds, by frequency: of the prompt sound and of the aftersound.
@@ -104,10 +101,10 @@ def damper_rates(pitch: int, f: Float[np.ndarray, " any"]) -> Float[np.ndarray, 
 
 
 def soundboard(f: Float[np.ndarray, " any"], side: int) -> Float[np.ndarray, " any"]:
-    """Gain of what carries a string's frequency to a side's ear: little below 80 Hz, uneven by a few dB above."""
+    """Gain of what carries a string's frequency to a side's ear: little below 60 Hz, uneven by a few dB above."""
     log = np.log(np.maximum(f, 1.0))
     uneven = np.sin(9.1 * log + 1.0) + np.sin(15.7 * log + 2.6) + np.sin(23.3 * log + 4.4 + 1.9 * side)
-    low = (f**3 / (f**3 + 70.0**3)) + 0.01
+    low = (f**3 / (f**3 + 58.0**3)) + 0.01
     return low * 10 ** (1.0 * uneven / 20)
 
 
