@@ -201,13 +201,15 @@ def _tell_sweep(path: Path, sweep: SweepRun, out: Path, value: float | None) -> 
 
 
 def sweep_table(rows: list[dict[str, str]]) -> str:
-    """Runs of a sweep as text: number, monitored figure, what was asked; the least figure is the best."""
+    """Runs of a sweep as text: number, monitored figure, what was asked of some only; the least figure is the best."""
     best = sorted(rows, key=lambda r: (not r["monitored"], float(r["monitored"] or "inf")))
     lines = [
         f"sweep {rows[0]['group']}: {len(rows)} runs so far, the best first",
         f"{'run':>4}  {'monitored':>10}  asked",
     ]
-    lines += [f"{r['run']:>4}  {_short(r['monitored']):>10}  {r['asked']}" for r in best]
+    same = set.intersection(*(set(r["asked"].split(",")) for r in rows)) if len(rows) > 1 else set()
+    own = [",".join(word for word in r["asked"].split(",") if word not in same) for r in best]
+    lines += [f"{r['run']:>4}  {_short(r['monitored']):>10}  {asked}" for r, asked in zip(best, own, strict=True)]
     return "\n".join(lines)
 
 
