@@ -33,9 +33,9 @@ from render.folder import check_folder, provenance, slug
 Settings = dict[str, Any]
 TRAININGS = {f"train_{layer}": f"{layer}.train" for layer in ("planner", "composer", "performer")}
 TRAININGS |= {"train_benchmark": "composer.benchmark_train"}
-MEASURES = {"evaluate_composer": "composer.evaluate", "benchmark": "composer.benchmark"}
-MEASURES |= {"evaluate_piece": "evaluation.piece", "evaluate_planner": "planner.evaluate"}
-MEASURES |= {"evaluate_performer": "performer.evaluate"}
+MEASURES = {f"evaluate_{layer}": f"{layer}.evaluate" for layer in ("planner", "composer", "performer")}
+MEASURES |= {"evaluate_piece": "evaluation.piece", "benchmark": "composer.benchmark"}
+LENT = ("planner.plan_file.make_plan", "planner.theme_likeness.theme_similarity", "performer.evaluate_pieces.columns")
 
 
 def build(settings: Settings, layer: str) -> Any:
@@ -61,8 +61,7 @@ def folder_of(settings: Settings, name: str) -> Path:
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         job = HydraConfig.get().job
         return Path(settings["out"] or "out") / f"{job.num:03d}-{slug(job.override_dirname)}"
-    alone = settings["out"] and settings["count"] == 1
-    return Path(settings["out"]) if alone else Path(settings["out"] or "out") / name
+    return Path(settings["out"] or "out") / ("" if settings["out"] and settings["count"] == 1 else name)
 
 
 def finish(settings: Settings, seed: int, layers: Settings, score: Any, plan: Any, name: str) -> None:
@@ -170,6 +169,7 @@ def measure(settings: Settings) -> None:
 
 TASKS: dict[str, Callable[[Settings], Any]] = {task.__name__: task for task in (generate, plan, perform, prepare)}
 TASKS |= dict.fromkeys(TRAININGS, train) | dict.fromkeys(MEASURES, measure)
+TASKS["evaluate"] = lambda settings: print(import_module("training.system").evaluate(settings, build, LENT))
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")

@@ -68,6 +68,7 @@ IDLE_KEYS = {
     "plan": ("score_file", "bars_to_fill", "redo", "soundfont", "weights"),
     "perform": (*_WISHES, *GIVEN_KEYS, "weights"),
     "evaluate_piece": (*_WISHES, *GIVEN_KEYS, "title", "soundfont", "weights"),
+    "evaluate": (*_WISHES, *GIVEN_KEYS, "title", "plan_file", "score_file", "soundfont"),
 }
 _SWEEP_FUNCTION = re.compile(r"(choice|range|glob|interval|shuffle|sort)\(.*\)")
 
