@@ -251,7 +251,7 @@ class TestErrors:
         with pytest.raises(PlanError, match=r"broken\.jsonl: line 12"):
             train(config(tmp_path, broken))
 
-    @pytest.mark.parametrize(("counts", "words"), [((4, 0), "and 0 to validate"), ((0, 2), "has 0 walks to train on")])
+    @pytest.mark.parametrize(("counts", "words"), [((1, 0), "and 0 to validate"), ((0, 2), "has 0 walks to train on")])
     def test_nothing_to_train_on_or_to_validate_with(self, tmp_path: Path, counts: tuple[int, int], words: str) -> None:
         with pytest.raises(RequestError, match=words):
             train(config(tmp_path, write(tmp_path / "few.jsonl", corpus(*counts))))
