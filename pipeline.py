@@ -27,7 +27,7 @@ from omegaconf import DictConfig, OmegaConf
 from conf.words import TARGET_ROOTS, check_settings, check_targets, hydra_arguments, is_sweep, one_line_errors
 from music.cache import default_cache_dir
 from music.errors import RequestError
-from render.console import show_figures, stage
+from render.console import how_to_open, show_figures, stage
 from render.folder import check_folder, provenance, slug
 
 Settings = dict[str, Any]
@@ -73,8 +73,8 @@ def finish(settings: Settings, seed: int, layers: Settings, score: Any, plan: An
     with stage("perform"):
         performance = layers["performer"].perform(score, seed=seed, plan=plan)
     origin = provenance(settings, seed, layers) | file_hashes(settings)
-    sound = {key: settings[key] for key in ("audio", "synth", "soundfont")}
-    print(write_piece(folder_of(settings, name), score, performance, plan, origin, measure=beside_people, **sound))
+    how: Settings = {key: settings[key] for key in ("audio", "synth", "soundfont")} | {"measure": beside_people}
+    print(how_to_open(write_piece(folder_of(settings, name), score, performance, plan, origin, **how)))
 
 
 def generate(settings: Settings) -> None:

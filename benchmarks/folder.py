@@ -162,7 +162,7 @@ def measure(folder: Path, *, files: int, steps: int, workers: int) -> dict[str, 
             print(f"    {line}")
         if code:
             print(f"    {last['said']}")
-        figures[name] = {"code": code, "seconds": seconds} | last
+        figures[name] = last | {"code": code, "seconds": seconds}
     return figures
 
 

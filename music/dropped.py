@@ -11,9 +11,10 @@ MANY = 12  # left out for one kind of reason: these are counted, not listed
 
 
 def kind_of(reason: str) -> str:
-    """A reason without what differs from file to file: the error's class, what follows a colon, and numbers."""
+    """A reason without what differs from file to file: class, what follows a colon or stands in brackets, numbers."""
     reason = re.sub(r"^\w+Error: ", "", reason)
-    return " ".join("N" if word.strip(",.;:()").isdigit() else word for word in reason.split(":")[0].split())
+    head = reason.split(":")[0].split(" (")[0]
+    return " ".join("N" if word.strip(",.;").isdigit() else word for word in head.split())
 
 
 def dropped_lines(dropped: Sequence[tuple[str, str]], *, many: int = MANY) -> list[str]:

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 STAGE_WIDTH = 9
@@ -44,3 +45,9 @@ def show_figures(figures: Mapping[str, Any]) -> None:
     for name, value in flat.items():
         print(f"{name:<{width}}  {value:.4f}" if isinstance(value, float) else f"{name:<{width}}  {value}")
     print(json.dumps(dict(figures), default=str, ensure_ascii=False))
+
+
+def how_to_open(folder: Path) -> str:
+    """How to open a piece's page, where it has one, then its folder: what a command that writes a piece ends with."""
+    page = folder / "report.html"
+    return f"open {page} in a browser: it plays the piece\n{folder}" if page.is_file() else str(folder)

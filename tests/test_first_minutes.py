@@ -13,6 +13,7 @@ from conf.near import FORM_WORDS, SYNONYMS, bare_word, known_choices, known_keys
 from conf.words import hydra_arguments
 from music.errors import RequestError
 from planner.forms import FORMS
+from render.console import how_to_open
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -97,3 +98,11 @@ def test_the_command_says_it_in_one_line() -> None:
     assert done.stderr.startswith("ritornello: unknown key 'fomr'; did you mean 'form'?")
     assert done.stderr.count("\n") == 1
     assert not done.stdout
+
+
+def test_a_piece_ends_with_how_to_open_it_and_its_folder(tmp_path: Path) -> None:
+    assert how_to_open(tmp_path) == str(tmp_path)
+    (tmp_path / "report.html").touch()
+    page, folder = how_to_open(tmp_path).splitlines()
+    assert page == f"open {tmp_path / 'report.html'} in a browser: it plays the piece"
+    assert folder == str(tmp_path)
