@@ -254,7 +254,5 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         raise RequestError(f"weights={settings['weights']} is of no use to a composer without a network")
     if task in ("generate", "plan"):
         _check_given(settings)
-    if settings["synth"] == "fluidsynth" and not settings["soundfont"]:
-        raise RequestError("synth=fluidsynth needs soundfont=FILE.sf2")
     if settings["soundfont"] and settings["synth"] != "fluidsynth":
         raise RequestError(f"soundfont={settings['soundfont']} is of use only with synth=fluidsynth")

@@ -47,10 +47,12 @@ class Settings:
     Args:
         expression: factor on all that is not written.
         chord_spread: whether the weights know of the spread of chords; else published figures stand in.
+        asynchrony: factor on what they know, see `performer.drawing.Amounts`.
     """
 
     expression: float = 1.0
     chord_spread: bool = True
+    asynchrony: float = 1.0
 
 
 def assemble(
@@ -132,7 +134,7 @@ def _timing(
     seed: int,
 ) -> Float[np.ndarray, " notes"]:
     """Seconds before the curve: 0 on the mean of each chord, save of grace notes."""
-    unit = 2.0 ** level["timing_sd"]
+    unit = settings.asynchrony * 2.0 ** level["timing_sd"]
     place, size = features.place, len(features.onset_div)
     told = ~grace
     count = np.bincount(place, told, size)

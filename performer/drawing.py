@@ -37,6 +37,8 @@ class Amounts:
         timing: of notes within a chord.
         levels: of what the whole performance is like.
         pedal: exponent on the odds of the pedal's patterns; more is more usual.
+        asynchrony: factor on the learned spread of chords. A pianist's holds rolled chords and slips, which make most
+            of its standard deviation; spread over all chords alike it is more than one hears.
     """
 
     tempo: float = 1.0
@@ -45,6 +47,7 @@ class Amounts:
     timing: float = 1.0
     levels: float = 0.5
     pedal: float = 1.5
+    asynchrony: float = 1.0
 
     @property
     def parts(self) -> Float32[np.ndarray, " parts"]:

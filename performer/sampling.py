@@ -129,7 +129,11 @@ class LearnedPerformer:
 
     def parameters(self, prepared: Prepared, seeds: Sequence[int]) -> list[NoteParameters]:
         """What each seed does with every note."""
-        settings = Settings(expression=self.expression, chord_spread=bool(self.about.get("chord_spread", True)))
+        settings = Settings(
+            expression=self.expression,
+            chord_spread=bool(self.about.get("chord_spread", True)),
+            asynchrony=self.amounts.asynchrony,
+        )
         found = []
         for seed in seeds:  # one by one: together they would differ in their last bits
             one = self.draws(prepared, [seed])

@@ -194,7 +194,6 @@ def test_wrong_words_get_the_nearest_right_one(argument: str, wrong: str, right:
         (["temperature=0"], "temperature=0"),
         (["count=0"], "count=0"),
         (["form=[1,2]", "synth=organ"], "synth 'organ'"),
-        (["synth=fluidsynth"], "soundfont="),
         (["soundfont=x.sf2"], "synth=fluidsynth"),
     ],
 )
