@@ -36,6 +36,7 @@ MOST_WORKERS = 8
 LAYERS = ("planner", "composer", "performer")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PLACES = 6
+NO_MATTER = ("out", "cache_dir", "workers", "logger", "task.progress")  # keys that change no figure
 Settings = dict[str, Any]
 Build = Callable[[Settings, str], Any]  # (settings, layer) -> the layer
 _CHAIN: list[Chain] = []  # of a worker process
@@ -72,6 +73,10 @@ def _measure(request: Request) -> Row:
     return measure_request(request, _CHAIN[0])
 
 
+def _count(rows: list[Row]) -> dict[str, Any]:
+    return rounded(all_figures(rows, people(), people_judged(), pianists()))
+
+
 @contextmanager
 def _unheard() -> Iterator[None]:
     """Processes that begin here do not hear Ctrl-C, not even while they import."""
@@ -91,8 +96,8 @@ def measure_all(
     *,
     workers: int,
     progress: bool = True,
-) -> list[Row]:
-    """Measures requests in so many processes, each with one thread.
+) -> tuple[list[Row], dict[str, Any]]:
+    """Measures requests in so many processes, each with one thread, and counts the figures in one of them.
 
     The first request goes by itself: what a layer learns at its first use is then in the cache for all.
 
@@ -101,6 +106,9 @@ def measure_all(
         settings, build, lent: see `chain_of`; all of them travel to the processes.
         workers: processes.
         progress: whether a bar is shown.
+
+    Returns:
+        The rows in order of the requests' names, and `evaluation.system_figures.all_figures` of them.
 
     Raises:
         RitornelloError: a layer cannot be built.
@@ -111,15 +119,17 @@ def measure_all(
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(settings, build, lent))
     rows: list[Row] = []
+    chain_of(settings, build, lent)  # what cannot be built is told here, in one line
     bar = tqdm(total=len(requests), desc="requests", file=sys.stderr, disable=not progress)
     try:
-        chain_of(settings, build, lent)  # what cannot be built is told here, in one line
         for part in (requests[:1], requests[1:]):
             with _unheard():
                 waiting: list[Future[Row]] = [pool.submit(_measure, request) for request in part]
             for done in as_completed(waiting):
                 rows.append(done.result())
                 bar.update()
+        rows = sorted(rows, key=lambda row: row.name)
+        return rows, pool.submit(_count, rows).result()  # the judge's sums, too, are of one thread
     except BrokenProcessPool:
         raise RequestError("a process that measures ended by itself; try workers=1, or free some memory") from None
     except BaseException:
@@ -129,7 +139,6 @@ def measure_all(
     finally:
         bar.close()
         pool.shutdown(cancel_futures=True)
-    return sorted(rows, key=lambda row: row.name)
 
 
 def evaluate(settings: Settings, build: Build, lent: Sequence[str]) -> str:
@@ -151,11 +160,11 @@ def evaluate(settings: Settings, build: Build, lent: Sequence[str]) -> str:
     requests = read_requests(Path(task["requests"] or REQUESTS))[: task["count"]]
     if not requests:
         raise RequestError("task=evaluate has no requests to measure")
-    known = people(), people_judged(), pianists()
+    for read in (people, people_judged, pianists):  # a damaged file is told before the work
+        read()
     workers = min(settings["workers"] or os.cpu_count() or 1, MOST_WORKERS, len(requests))
     shown = bool(task["progress"])
-    rows = measure_all(requests, settings, build, lent, workers=workers, progress=shown)
-    figures = rounded(all_figures(rows, *known))
+    rows, figures = measure_all(requests, settings, build, lent, workers=workers, progress=shown)
     spent = timings(rows, time.perf_counter() - began, workers)
     out = Path(settings["out"] or "runs/evaluate")
     page = markdown(figures, command=_command(settings), versions=versions(settings, build), timings=spent)
@@ -184,9 +193,13 @@ def _json(value: Any) -> bytes:
 
 
 def _command(settings: Settings) -> str:
+    """What a user typed, without what the figures do not hang on; in words of the settings where nobody typed it."""
     task = settings["task"]
-    words = [f"task.{name}={task[name]}" for name in ("requests", "count", "page") if task[name]]
-    return " ".join(["python pipeline.py task=evaluate", *words])
+    words = [word for word in sys.argv[1:] if word.partition("=")[0] not in NO_MATTER]
+    if "task=evaluate" not in words:
+        named = (f"task.{name}={task[name]}" for name in ("requests", "count", "page") if task[name])
+        words = ["task=evaluate", *named]
+    return " ".join(["python pipeline.py", *words])
 
 
 def versions(settings: Settings, build: Build) -> dict[str, str]:
