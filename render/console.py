@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,16 +17,44 @@ STAGE_WIDTH = 9
 
 @contextmanager
 def stage(name: str) -> Iterator[list[str]]:
-    """Prints the stage's name when it begins; when it ends, its time in seconds and the remarks in the yielded list."""
+    """Prints the stage's name when it begins; when it ends, its time in seconds and the remarks in the yielded list.
+
+    On a terminal the seconds count up meanwhile.
+    """
     print(f"{name:<{STAGE_WIDTH}}", end="", flush=True)
     remarks: list[str] = []
     started = time.perf_counter()
     try:
-        yield remarks
+        with _counting(name, started):
+            yield remarks
     except BaseException:
         print(flush=True)
         raise
     print(f"{time.perf_counter() - started:6.1f} s  {'  '.join(remarks)}".rstrip(), flush=True)
+
+
+@contextmanager
+def _counting(name: str, started: float) -> Iterator[None]:
+    """Writes the seconds that a stage has taken so far behind its name, once a second, where someone is watching."""
+    out = sys.stdout
+    if not out.isatty():
+        yield
+        return
+    ended = threading.Event()
+
+    def count() -> None:
+        while not ended.wait(1.0):
+            out.write(f"\r{name:<{STAGE_WIDTH}}{time.perf_counter() - started:6.0f} s")
+            out.flush()
+
+    thread = threading.Thread(target=count, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        out.write(f"\r{name:<{STAGE_WIDTH}}")
 
 
 def flatten(figures: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from conf.near import FORM_WORDS, SYNONYMS, bare_word, known_choices, known_keys
 from conf.words import hydra_arguments
 from music.errors import RequestError
 from planner.forms import FORMS
-from render.console import how_to_open
+from render.console import how_to_open, stage
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -106,3 +108,21 @@ def test_a_piece_ends_with_how_to_open_it_and_its_folder(tmp_path: Path) -> None
     page, folder = how_to_open(tmp_path).splitlines()
     assert page == f"open {tmp_path / 'report.html'} in a browser: it plays the piece"
     assert folder == str(tmp_path)
+
+
+class Terminal(io.StringIO):
+    """Says that someone is watching."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_seconds_count_up_where_someone_is_watching(monkeypatch: pytest.MonkeyPatch) -> None:
+    for screen, drawn in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr(sys, "stdout", screen)
+        with stage("compose") as remarks:
+            time.sleep(1.2 if drawn else 0.0)
+            remarks.append("12 notes")
+        lines = screen.getvalue().split("\r")
+        assert ("compose       1 s" in lines) is drawn
+        assert re.fullmatch(r"compose +\d\.\d s  12 notes\n", lines[-1])
