@@ -126,3 +126,16 @@ def test_seconds_count_up_where_someone_is_watching(monkeypatch: pytest.MonkeyPa
         lines = screen.getvalue().split("\r")
         assert ("compose       1 s" in lines) is drawn
         assert re.fullmatch(r"compose +\d\.\d s  12 notes\n", lines[-1])
+
+
+def test_ctrl_c_while_the_program_starts_is_one_line() -> None:
+    code = "import conf; raise {}"
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", code.format(name)], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        )
+        for name in ("KeyboardInterrupt", "ZeroDivisionError")
+    ]
+    assert told[0].stderr == "ritornello: interrupted; nothing was begun\n"
+    assert told[0].returncode in (130, -2)  # ended by the signal, which a shell calls 130
+    assert "Traceback" in told[1].stderr, "a fault keeps its traceback"
