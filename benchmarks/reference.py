@@ -123,6 +123,8 @@ def pianists(options: argparse.Namespace) -> None:
     figures = human_figures(loaded)
     kept = ("r", "pairs", "compositions", "performances", "band", "all_within", "spread", "lag_one", "habits")
     found = {name: figures[name] for name in kept} | {"differences": mean_of(_differences(loaded))}
+    levels = by_composition(loaded, lambda _, p: [{"level": float(np.nanmean(one.velocity))} for one in p.played])
+    found |= mean_of(levels.values())
     command = f"python -m benchmarks.reference pianists --split {options.split}"
     put(PIANISTS, "nasap", {"command": command, **found})
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
+import numpy as np
+
 from evaluation.cadences import cadence_formulas, planned_cadences
 from evaluation.faults import faults
 from evaluation.judge import JudgedPiece, judged_piece
@@ -204,6 +206,7 @@ def performance_figures(score: Score, performance: Performance, where: Layout, p
     return {
         "seconds": performance.end_sec,
         "faults": performance_faults(score, performance),
+        "level": float(np.nanmean(one.velocity)),
         "spread": spreads(where, one),
         "habits": habits(where, one),
         "lag_one": lag_one(where, one),

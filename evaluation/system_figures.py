@@ -144,7 +144,11 @@ def _percent(value: float | None) -> float | None:
 
 def _judge_column(rows: Sequence[Row], name: str, people: Sequence[JudgedPiece]) -> Figures:
     verdict = verdict_of(rows, name, people)
-    return {"judge": verdict.auc, "judge_low": verdict.low, "judge_high": verdict.high} if verdict else {}
+    found = {"judge": verdict.auc, "judge_low": verdict.low, "judge_high": verdict.high} if verdict else {}
+    for ensemble in _ensembles(rows):
+        one = verdict_of([row for row in rows if row.ensemble == ensemble], name, people)
+        found |= {f"judge_{ensemble}": one.auc} if one else {}
+    return found
 
 
 def verdict_of(rows: Sequence[Row], name: str, people: Sequence[JudgedPiece]) -> Verdict | None:
@@ -235,6 +239,7 @@ def performance_table(rows: Sequence[Row], pianists: Mapping[str, Any]) -> Table
     bands = pianists["band"]
     table = {name: _performance_column(rows, name, bands) for name in names(rows, "performances")}
     theirs: dict[str, float | None] = {f"spread_{name}": pianists["spread"][name] for name in SPREADS}
+    theirs["level"] = pianists["level"]
     theirs |= {f"habit_{name}": pianists["habits"][name] for name in HABITS}
     theirs |= {f"lag_{name}": value for name, value in pianists["lag_one"].items()}
     theirs |= {f"two_{name}": value for name, value in pianists["differences"].items()}
@@ -247,6 +252,7 @@ def _performance_column(rows: Sequence[Row], name: str, bands: Mapping[str, Sequ
     played = of(rows, "performances", name)
     figures: dict[str, float | None] = {"performances": float(len(played))}
     figures["faultless"] = mean(float(not any(p["faults"].values())) for p in played)
+    figures["level"] = mean(p["level"] for p in played)
     for spread in SPREADS:
         values = [p["spread"][spread] for p in played if np.isfinite(p["spread"][spread])]
         low, high = bands[spread]

@@ -40,6 +40,9 @@ PIECE_WORDS = (
         "judge": "the judge's AUC (0.5: cannot tell)",
         "judge_low": "… lower end of 95 %",
         "judge_high": "… upper end",
+        "judge_satb": "… of choirs alone",
+        "judge_quartet": "… of quartets",
+        "judge_piano": "… of piano pieces",
     }
 )
 _SPREAD = {
@@ -51,6 +54,7 @@ _SPREAD = {
 PERFORMANCE_WORDS = {
     "performances": "performances",
     "faultless": "without fault",
+    "level": "velocity on the mean",
     **{f"spread_{name}": f"spread {_SPREAD[name]}" for name in SPREADS},
     **{f"within_{name}": f"spread {_SPREAD[name]}: within pianists' middle 80 %" for name in SPREADS},
     "within": "all four spreads within",
