@@ -175,7 +175,8 @@ def one_line_errors() -> Iterator[None]:
         if message is None:
             raise
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not break off the clearing away
-        print(f"ritornello: {message}", file=sys.stderr)
+        watched = isinstance(error, KeyboardInterrupt) and sys.stderr.isatty()  # a bar or "^C" stands on this line
+        print(f"{chr(10) * watched}ritornello: {message}", file=sys.stderr)
         sys.exit(130 if isinstance(error, KeyboardInterrupt) else 2)
 
 
