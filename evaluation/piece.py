@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -195,6 +196,7 @@ def evaluate(settings: Mapping[str, Any]) -> str:
 
     if settings["score_file"] is None:
         raise RequestError("task=evaluate_piece needs score_file=FILE.musicxml or FILE.mid")
+    print(f"measuring {settings['score_file']}", file=sys.stderr, flush=True)  # some seconds for a long piece
     score = read_score(Path(settings["score_file"]))
     plan = read_plan(Path(settings["plan_file"])) if settings["plan_file"] else None
     figures = evaluate_piece(score, plan, shipped_index())
