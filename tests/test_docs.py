@@ -89,7 +89,7 @@ def test_every_command_in_the_documentation_is_valid() -> None:
     shown = commands()
     assert len(shown) > 40
     assert {page for page, _ in shown} >= {"README.md", "tour.md", "your-own-scores.md"}
-    for page, line in shown:
+    for line, page in {line: page for page, line in shown}.items():
         line = re.split(r" {3,}", line)[0]  # what stands further right says what the command does
         arguments = [a for a in shlex.split(line) if a not in ("…",)]
         if any(a in ("--help", "--cfg") for a in arguments):

@@ -31,8 +31,8 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def test_every_way_to_break_a_file_is_a_typed_error(tmp_path: Path) -> None:
-    whole, broken = make_folder(tmp_path, 40)
-    assert (whole, broken) == (36, 4)
+    whole, broken = make_folder(tmp_path, 20)
+    assert (whole, broken) == (18, 2)
     midi = next((tmp_path / "midi").iterdir()).read_bytes()
     for kind, suffix, make in BROKEN:
         path = tmp_path / f"{kind}{suffix}"
