@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 piece: setup ## set up, then write one piece, a rondo, into out/
-	@echo "a rondo, in six stages (about a minute): python pipeline.py form=rondo"
+	@echo "a rondo, in six stages, about half a minute: python pipeline.py form=rondo"
 	@$(BIN)/python pipeline.py form=rondo
 	@echo "docs/tour.md goes on from here"
 
