@@ -17,13 +17,14 @@ from music.score import Score
 from performer.assemble import Settings, assemble
 from performer.batch import Sheet, collate, sheet_of
 from performer.codec import NoteParameters, decode
-from performer.drawing import Amounts, Draws, draw
+from performer.drawing import MOST_WHITE, Amounts, Draws, draw
 from performer.features import NOTE_COLUMNS, ONSET_COLUMNS, ScoreFeatures, score_features
 from performer.keyboard import playable
 from performer.markings import Markings, written_markings
 from performer.network import Reading
 from performer.network_config import PerformerConfig
 from performer.performer_network import PerformerNetwork
+from performer.piece_levels import expected_levels, with_share
 from training.weights import fit_weights, load_weights
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -74,6 +75,7 @@ class LearnedPerformer:
         if self.about.get("kind") != KIND:
             raise WeightsError(self.path, f"is not of a performer ({self.about.get('kind')})")
         self.networks = _networks(self.path, tensors, self.about)
+        self.levels = {k.removeprefix("levels."): v.numpy() for k, v in tensors.items() if k.startswith("levels.")}
         self.config = self.networks[0].config
         if style is not None and style not in self.config.styles:
             raise RequestError(f"style={style} is not one that the performer knows: {', '.join(self.config.styles)}")
@@ -115,6 +117,22 @@ class LearnedPerformer:
             readings = tuple(network.reader(sheet) for network in self.networks)
         return Prepared(score, plan, features, written_markings(score, plan), readings, sheet)
 
+    def _levelled(self, drawn: Draws, features: ScoreFeatures, seed: int) -> Draws:
+        """The sample with levels, and a share of bars in its tempo, that fit the score; as drawn by older weights."""
+        if not self.levels:
+            return drawn
+        levels, share = expected_levels(self._heard(features), self.levels)
+        rng = np.random.default_rng((seed, 0x1E7E1))
+        apart = rng.standard_normal(len(levels)).clip(-MOST_WHITE, MOST_WHITE) * self.levels["spread"][:-1]
+        tempo = with_share(drawn.tempo[0], features.bar, share)
+        return replace(drawn, tempo=tempo[None], levels=(levels + self.amounts.levels * apart)[None])
+
+    def _heard(self, features: ScoreFeatures) -> ScoreFeatures:
+        """The features without the onsets' columns that were constant in training."""
+        unknown = set(self.about.get("constant", ()))
+        known = np.array([f"onsets.{name}" not in unknown for name in ONSET_COLUMNS])
+        return replace(features, onsets=(features.onsets * known).astype(features.onsets.dtype))
+
     def _seen(self, sheet: Sheet) -> Sheet:
         """The sheet without the columns that were constant in training, of which the weights know nothing."""
         unknown = set(self.about.get("constant", ()))
@@ -136,7 +154,7 @@ class LearnedPerformer:
         )
         found = []
         for seed in seeds:  # one by one: together they would differ in their last bits
-            one = self.draws(prepared, [seed])
+            one = self._levelled(self.draws(prepared, [seed]), prepared.features, seed)
             found.append(assemble(prepared.score, prepared.features, prepared.markings, one, settings, seed))
         return found
 

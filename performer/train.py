@@ -20,6 +20,7 @@ from performer.feature_columns import NOTE_TABLE, ONSET_TABLE
 from performer.features import GROUPS, NOTE_COLUMNS, ONSET_COLUMNS, columns_of
 from performer.module import PerformerModule
 from performer.network_config import PerformerConfig
+from performer.piece_levels import fit_levels
 from performer.sampling import KIND
 from training.loggers import named
 from training.run import RunConfig, fit
@@ -63,11 +64,12 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False, sampler: Sample
         "seed": int(cfg["seed"]),
     }
     note(out, logger, corpus={**about["trained_on"], "valid_digest": digest_of(valid_set)})
+    levels = {f"levels.{key}": torch.from_numpy(value) for key, value in fit_levels(train_set).items()}
     modules: list[PerformerModule] = []
     figures: list[dict[str, Any]] = []
     for number, own in enumerate(task["members"]):
         name = f"{number}" if len(task["members"]) > 1 else ""
-        snapshot = partial(_snapshot, tuple(modules), about)
+        snapshot = partial(_snapshot, tuple(modules), about, levels)
         samples = Samples(sampler, snapshot, out, name and f"member-{name}") if sampler else None
         where = named(logger, name) if name else logger
         module, found = _fit(train_set, valid_set, _member(cfg, number, own or {}), where, samples)
@@ -75,7 +77,7 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False, sampler: Sample
         figures.append(found)
     weights = out / "performer.safetensors"
     if modules[0].global_rank == 0:  # every process of a ddp run comes here
-        _save(weights, modules, {**about, "figures": figures})
+        _save(weights, modules, {**about, "figures": figures}, levels)
     return {
         "members": figures,
         "parameters": sum(found["parameters"] for found in figures),
@@ -87,19 +89,25 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False, sampler: Sample
     }
 
 
-def _save(path: Path, modules: Sequence[PerformerModule], about: dict[str, Any]) -> None:
-    """Networks whose expectations are averaged, in half precision."""
+def _save(
+    path: Path, modules: Sequence[PerformerModule], about: dict[str, Any], levels: dict[str, torch.Tensor]
+) -> None:
+    """Networks whose expectations are averaged, in half precision, and the regression of `performer.piece_levels`."""
     states = [module.network.state_dict() for module in modules]
     tensors = {f"{i}.{key}": value.half() for i, state in enumerate(states) for key, value in state.items()}
-    save_weights(path, tensors, {**about, "networks": [module.network.config.to_dict() for module in modules]})
+    save_weights(path, tensors | levels, {**about, "networks": [module.network.config.to_dict() for module in modules]})
 
 
 def _snapshot(
-    trained: tuple[PerformerModule, ...], about: dict[str, Any], present: pl.LightningModule, path: Path
+    trained: tuple[PerformerModule, ...],
+    about: dict[str, Any],
+    levels: dict[str, torch.Tensor],
+    present: pl.LightningModule,
+    path: Path,
 ) -> None:
     """A performer of the networks that are trained and the one that is being trained."""
     assert isinstance(present, PerformerModule)
-    _save(path, (*trained, present), about)
+    _save(path, (*trained, present), about, levels)
 
 
 def _member(cfg: dict[str, Any], number: int, own: dict[str, Any]) -> dict[str, Any]:
