@@ -58,7 +58,7 @@ def draw(piece: Piece, made: dict[str, tuple[Played, Played]], path: Path) -> di
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(15, 7), dpi=100, facecolor="white")
+    figure = Figure(figsize=(12, 6), dpi=72, facecolor="white")
     FigureCanvasAgg(figure)
     axes: list[Any] = list(figure.subplots(2, 1, sharex=True))
     target = bar_curves(piece.layout, mean_played(piece.played))
