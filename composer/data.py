@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-import pytorch_lightning as pl
 from jaxtyping import Float
 
 from composer.conditions import FIELD
 from composer.examples import Example
 from composer.features import Frames
 from composer.windows import Window, WindowConfig, collate, crop_windows, draw_window, planned_window
-from training.batches import FixedBatches
+from training.batches import FixedBatches, PlacedData
 
 
 def piece_chances(
@@ -90,7 +89,7 @@ class Batches:
             yield self.batch(index)
 
 
-class ComposerData(pl.LightningDataModule):
+class ComposerData(PlacedData):
     """Batches of windows; a fresh, reproducible set for each epoch and process.
 
     Args:
@@ -118,13 +117,9 @@ class ComposerData(pl.LightningDataModule):
         self.seed, self.epoch_steps, self.valid_steps = seed, epoch_steps, valid_steps
         self.chances = chances
 
-    def _place(self) -> tuple[int, int, int]:
-        trainer = self.trainer
-        return (0, 0, 1) if trainer is None else (trainer.current_epoch, trainer.global_rank, trainer.world_size)
-
     def train_dataloader(self) -> Batches:
         """The present epoch's batches."""
-        epoch, rank, world = self._place()
+        epoch, rank, world = self.place()
         return Batches(
             self.train,
             self.config,
@@ -138,7 +133,7 @@ class ComposerData(pl.LightningDataModule):
 
     def val_dataloader(self) -> FixedBatches[Frames]:
         """Fixed windows: the first steps of every valid piece with all conditions."""
-        _, rank, world = self._place()
+        _, rank, world = self.place()
         windows: list[Window] = [planned_window(e, 0, self.valid_steps) for e in self.valid]
         size = self.config.batch
         batches = [windows[i : i + size] for i in range(0, len(windows), size)]

@@ -10,7 +10,7 @@ import torch
 
 from composer.features import Frames
 from composer.network import BiaxialNetwork, NetworkConfig, frame_parts
-from training.schedule import warmup_stable_decay
+from training.optimiser import adamw
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,11 @@ class ComposerModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW; biases are not decayed."""
         config = self.optimiser
-        matrices = [p for p in self.network.parameters() if p.ndim > 1]
-        vectors = [p for p in self.network.parameters() if p.ndim <= 1]
-        groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-        optimiser = torch.optim.AdamW(groups, lr=config.rate, betas=(0.9, 0.98))
-        factor = warmup_stable_decay(config.warmup, config.total, config.decay)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return adamw(
+            self.network,
+            rate=config.rate,
+            weight_decay=config.weight_decay,
+            warmup=config.warmup,
+            total=config.total,
+            decay=config.decay,
+        )

@@ -10,12 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pytorch_lightning as pl
 from jaxtyping import Float
 
 from performer.batch import Batch, Sheet, collate_played, crop, sheet_of
 from performer.examples import Example
-from training.batches import FixedBatches
+from training.batches import FixedBatches, PlacedData
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ class Batches:
             yield self.batch(index)
 
 
-class PerformanceData(pl.LightningDataModule):
+class PerformanceData(PlacedData):
     """Stretches to train on, whole pieces to validate with.
 
     Args:
@@ -143,13 +142,9 @@ class PerformanceData(pl.LightningDataModule):
         self.train, self.valid, self.chances, self.config = train, valid, chances, config
         self.groups, self.seed, self.epoch_steps = groups, seed, epoch_steps
 
-    def _place(self) -> tuple[int, int, int]:
-        trainer = self.trainer
-        return (0, 0, 1) if trainer is None else (trainer.current_epoch, trainer.global_rank, trainer.world_size)
-
     def train_dataloader(self) -> Batches:
         """The present epoch's batches."""
-        epoch, rank, world = self._place()
+        epoch, rank, world = self.place()
         return Batches(
             self.train,
             self.chances,
@@ -164,5 +159,5 @@ class PerformanceData(pl.LightningDataModule):
 
     def val_dataloader(self) -> FixedBatches[Batch]:
         """All valid pieces, each whole and by itself; every process takes its share."""
-        _, rank, world = self._place()
+        _, rank, world = self.place()
         return FixedBatches([collate_played([sheet]) for sheet in self.valid[rank::world]])

@@ -13,7 +13,7 @@ from performer.network import NOTE_SHAPES
 from performer.network_config import PerformerConfig
 from performer.noise import known_mean
 from performer.performer_network import PerformerNetwork
-from training.schedule import warmup_stable_decay
+from training.optimiser import adamw
 
 PARTS = ("tempo", *NOTE_SHAPES)
 # Timing within a chord is mostly the aligner's and the hammers' chance; it should not steer what is read of a score.
@@ -103,12 +103,4 @@ class PerformerModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW; biases are not decayed."""
-        values = self.optimiser
-        matrices = [p for p in self.network.parameters() if p.ndim > 1]
-        vectors = [p for p in self.network.parameters() if p.ndim <= 1]
-        decay = float(values["weight_decay"])
-        groups = [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
-        optimiser = torch.optim.AdamW(groups, lr=float(values["rate"]), betas=(0.9, 0.98))
-        factor = warmup_stable_decay(int(values["warmup"]), int(values["total"]), int(values["decay"]))
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return adamw(self.network, **self.optimiser)

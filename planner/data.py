@@ -10,13 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from jaxtyping import Float
 
 from planner.network import Batch
 from planner.streams import UNKNOWN, Tokens
-from training.batches import FixedBatches
+from training.batches import FixedBatches, PlacedData
 
 _POOL = 4  # batches drawn at once and dealt out by length, so that little is padding
 
@@ -139,7 +138,7 @@ def all_batches(walks: Sequence[Tokens], size: int) -> list[Batch]:
     return [collate(ordered[i : i + size]) for i in range(0, len(ordered), size)]
 
 
-class WalkData(pl.LightningDataModule):
+class WalkData(PlacedData):
     """Batches of one stream's walks; a fresh, reproducible set for each epoch and process.
 
     Args:
@@ -164,13 +163,9 @@ class WalkData(pl.LightningDataModule):
         self.train, self.valid, self.chances, self.config = train, valid, chances, config
         self.seed, self.epoch_steps = seed, epoch_steps
 
-    def _place(self) -> tuple[int, int, int]:
-        trainer = self.trainer
-        return (0, 0, 1) if trainer is None else (trainer.current_epoch, trainer.global_rank, trainer.world_size)
-
     def train_dataloader(self) -> Batches:
         """The present epoch's batches."""
-        epoch, rank, world = self._place()
+        epoch, rank, world = self.place()
         return Batches(
             self.train,
             self.chances,
@@ -184,6 +179,6 @@ class WalkData(pl.LightningDataModule):
 
     def val_dataloader(self) -> FixedBatches[Batch]:
         """All valid walks; every process takes its share of each batch."""
-        _, rank, world = self._place()
+        _, rank, world = self.place()
         size = self.config.batch
         return FixedBatches(all_batches(self.valid[rank::world], size))

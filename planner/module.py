@@ -9,7 +9,7 @@ import torch
 
 from planner.network import Batch, StreamNetwork
 from planner.network_config import StreamConfig
-from training.schedule import warmup_stable_decay
+from training.optimiser import adamw
 
 
 class StreamModule(pl.LightningModule):
@@ -68,12 +68,4 @@ class StreamModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW; biases are not decayed."""
-        values = self.optimiser
-        matrices = [p for p in self.network.parameters() if p.ndim > 1]
-        vectors = [p for p in self.network.parameters() if p.ndim <= 1]
-        decay = float(values["weight_decay"])
-        groups = [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
-        optimiser = torch.optim.AdamW(groups, lr=float(values["rate"]), betas=(0.9, 0.98))
-        factor = warmup_stable_decay(int(values["warmup"]), int(values["total"]), int(values["decay"]))
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return adamw(self.network, **self.optimiser)
