@@ -2,8 +2,9 @@
 
 The rule performer reads the same functions (`rule_dynamics`, `rule_tempo`, `rule_timing`), so a mark means the same to
 all. Levels are those of `rule_dynamics.LEVELS`, from 34 for pp and 45 for p to 79 for f and 93 for ff: a step of a mark
-is about 12 MIDI velocities, wider than the mean difference between marks in recordings, where context often outweighs
-the mark (Kosta, Bandtlow & Chew, "Dynamics and relativity", 2018), so that what is written is heard.
+is about 12 MIDI velocities, our choice. In recordings a mark has no fixed loudness; what counts is how neighbouring
+marks lie to each other (Kosta, "Computational Modelling and Quantitative Analysis of Dynamics in Performed Music", PhD
+thesis, 2017).
 `performer.marking_obey` lays the markings over a performance that knows nothing of them.
 """
 

@@ -142,7 +142,7 @@ def test_columns_without_meaning_are_concealed(tmp_path: Path) -> None:
     assert collate([sheet]).notes.shape[1] == len(NOTE_COLUMNS)
 
 
-def test_chords_without_a_learned_spread_have_the_published_one(tmp_path: Path) -> None:
+def test_chords_without_a_learned_spread_have_a_fixed_one(tmp_path: Path) -> None:
     path = write_weights(tmp_path / "plain.safetensors", chord_spread=False)
     rows = [(float(i), 1.0, p) for i in range(60) for p in (48, 55, 64, 72)]
     score = make(rows, bars=15)
