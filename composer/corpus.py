@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import signal
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from tqdm import tqdm
@@ -17,6 +13,7 @@ from composer.examples import Example, make_examples
 from music.corpus import PieceEntry, load_pieces
 from music.dropped import say
 from music.errors import RitornelloError
+from music.processes import processes
 from music.score import Score
 
 
@@ -67,34 +64,6 @@ def _work(example: Example) -> str:
     return example.name.rpartition(":")[0]
 
 
-@contextmanager
-def _processes(workers: int | None) -> Iterator[ProcessPoolExecutor]:
-    """A pool of processes that an interruption ends at once.
-
-    The executor's own exit waits for the thread that feeds the jobs, which waits for ever where the workers were
-    killed with a pipe full of jobs (as by `timeout`, which signals the whole group).
-    """
-    ignore_interrupt = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; one process answers it
-    pool = ProcessPoolExecutor(
-        workers,
-        mp_context=get_context("spawn"),  # not forked: a fork of a process that holds torch's threads can hang
-        initializer=signal.signal,
-        initargs=ignore_interrupt,
-    )
-    before = set(active_children())
-    try:
-        yield pool
-    except BaseException:
-        jobs = getattr(pool, "_call_queue", None)
-        if jobs is not None:
-            jobs.cancel_join_thread()
-        pool.shutdown(wait=False, cancel_futures=True)
-        for child in set(active_children()) - before:
-            child.kill()
-        raise
-    pool.shutdown()
-
-
 def load_examples(
     data: str,
     split: str,
@@ -122,7 +91,7 @@ def load_examples(
     entries: list[PieceEntry] = []
     left_out = 0
     dropped: list[tuple[str, str]] = []
-    with _processes(workers) as pool:
+    with processes(workers) as pool:
         results = pool.map(_one, jobs, chunksize=4)
         for job, result in zip(jobs, tqdm(results, f"analyse {split}", len(jobs), disable=not progress), strict=True):
             if isinstance(result, str) or not result[0]:

@@ -13,8 +13,8 @@ import hashlib
 import io
 import json
 import os
+import secrets
 import struct
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -149,17 +149,19 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         CacheError: folder not writable, disk full or any other refusal of the system.
     """
-    temporary = ""
+    # The name is known before the file is there: whatever breaks in, at whatever moment, the file is taken away.
+    temporary = path.with_name(f".part-{os.getpid()}-{secrets.token_hex(6)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".part-", dir=path.parent)
-        with os.fdopen(handle, "wb") as stream:
+        with temporary.open("xb") as stream:
             stream.write(data)
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        raise CacheError(path, _why(error)) from error
+        temporary.replace(path)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise CacheError(path, _why(error)) from error
+        raise
 
 
 @contextmanager

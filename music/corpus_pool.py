@@ -20,6 +20,7 @@ from pathlib import Path
 from music.cache import CacheEntry, ScoreCache
 from music.errors import CacheError
 
+GRACE_SEC = 2.0  # for a process that was told to end
 # A file may take so much processor time; and, in case it waits for something, so much time by the clock.
 FILE_CPU_SEC = 120.0
 FILE_TIMEOUT_SEC = 1200.0
@@ -100,6 +101,11 @@ class _Worker:
             raise CacheError(*found["cache_error"])
         return CacheEntry.from_json(found)
 
+    def break_off(self) -> None:
+        """Tells the process to end, from another thread; the thread that feeds it then stops it."""
+        if (process := self.process) is not None:
+            process.terminate()
+
     def stop(self) -> int:
         """Ends the process and gives its exit code; a later `parse` starts another."""
         if self.process is None:
@@ -108,6 +114,9 @@ class _Worker:
         with suppress(subprocess.TimeoutExpired):
             if self._ended:
                 self.process.wait(5)
+        self.process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(GRACE_SEC)
         self.process.kill()
         self.process.communicate()
         code, self.process, self._ended = self.process.returncode, None, False
@@ -138,8 +147,7 @@ def parse_all(
     found: dict[Task, CacheEntry] = {}
     failures: list[BaseException] = []
 
-    def run() -> None:
-        worker = _Worker(cache, timeout_sec)
+    def run(worker: _Worker) -> None:
         try:
             while not failures:
                 task = waiting.get_nowait()
@@ -152,7 +160,8 @@ def parse_all(
         finally:
             worker.stop()
 
-    threads = [threading.Thread(target=run, daemon=True) for _ in range(max(1, min(workers, waiting.qsize())))]
+    working = [_Worker(cache, timeout_sec) for _ in range(max(1, min(workers, waiting.qsize())))]
+    threads = [threading.Thread(target=run, args=(worker,), daemon=True) for worker in working]
     for thread in threads:
         thread.start()
     try:
@@ -160,6 +169,10 @@ def parse_all(
             thread.join()
     except BaseException:  # Ctrl-C: let no process live on
         failures.append(KeyboardInterrupt())
+        for worker in working:
+            worker.break_off()
+        for thread in threads:
+            thread.join(2 * GRACE_SEC)
         raise
     if failures:
         raise failures[0]

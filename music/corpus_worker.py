@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import sys
 import warnings
 from contextlib import suppress
@@ -72,6 +73,8 @@ def main() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's to answer: he ends this process
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a file begun is taken away
     for line in sys.stdin:
         print(json.dumps(answer(line)), file=answers, flush=True)
 

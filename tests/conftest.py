@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 
+import pytest
 from hypothesis import settings
 
 # Before numpy and torch are imported: with several test processes more threads only get in each other's way.
@@ -16,3 +18,10 @@ os.environ.setdefault("MALLOC_TOP_PAD_", "131072")  # glibc's own default
 # A property that takes a second on a busy machine is not a fault.
 settings.register_profile("ritornello", deadline=None)
 settings.load_profile("ritornello")
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c_is_heard() -> None:
+    """The command line, run inside the test process, ends by ignoring Ctrl-C, as does a shell's job in the background;
+    commands that a later test starts would inherit that and never be interrupted."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import errno
 import os
+import signal
 import stat
 import tempfile
 from pathlib import Path
@@ -159,27 +160,45 @@ def test_a_forged_array_fails_the_checksum(tmp_path: Path) -> None:
     assert cache.peek(SHA, "musicxml") is None
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EIO])
-@pytest.mark.parametrize("step", ["replace", "fdopen"])
-def test_refused_writes_leave_the_old_file_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, step: str
-) -> None:
-    target = tmp_path / "a" / "entry.npz"
-    write_atomically(target, b"old")
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    """A file of before."""
+    path = tmp_path / "a" / "entry.npz"
+    write_atomically(path, b"old")
+    return path
 
-    def refuse(*args: object, **kwargs: object) -> None:
-        if step == "fdopen":
-            assert isinstance(args[0], int)
-            os.close(args[0])
+
+def untouched(target: Path) -> bool:
+    """Whether the file of before is all there is."""
+    return [p.name for p in target.parent.iterdir()] == ["entry.npz"] and target.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EIO])
+@pytest.mark.parametrize("step", ["replace", "open"])
+def test_refused_writes_leave_the_old_file_alone(
+    target: Path, monkeypatch: pytest.MonkeyPatch, number: int, step: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(os, step, refuse)
+    monkeypatch.setattr(Path, step, refuse)
     with pytest.raises(CacheError, match="disk is full" if number == errno.ENOSPC else "written") as caught:
         write_atomically(target, b"new")
     assert str(target) in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert [p.name for p in target.parent.iterdir()] == ["entry.npz"]
-    assert target.read_bytes() == b"old"
+    monkeypatch.undo()
+    assert untouched(target)
+
+
+def test_an_interrupted_write_leaves_nothing_behind(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def press(*_: object) -> None:
+        assert len(list(target.parent.iterdir())) == 2
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Path, "replace", press)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(target, b"new")
+    assert untouched(target)
 
 
 def test_a_really_full_device(tmp_path: Path) -> None:

@@ -170,6 +170,19 @@ def test_a_loss_that_stays_nan_ends_the_run(tmp_path: Path) -> None:
     assert FiniteLoss().patience == 10
 
 
+def test_ctrl_c_is_heard_again_after_a_run_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lightning, once interrupted, has the process ignore Ctrl-C for good: not for whoever calls `fit`."""
+
+    def press(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(ComposerModule, "on_train_batch_start", press, raising=False)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt, match="no checkpoint yet"):
+            _fit(tmp_path, 4)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_checkpoints_are_renamed_into_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "last.ckpt"
     AtomicCheckpoints().save_checkpoint({"value": 1}, path)

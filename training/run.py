@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,14 +101,22 @@ def fit(
         **config.trainer,
     )
     checkpoint = last_checkpoint(out) if resume else None
+    heard = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True if checkpoint else None)
     except SystemExit as end:
         if trainer.interrupted and end.code == 1:  # what Lightning makes of Ctrl-C; the command has its own word for it
+            _hear_again(heard)
             raise KeyboardInterrupt(_how_to_go_on(out)) from None
         raise
     found = Path(best.best_model_path or last.best_model_path)
     return found, detached(dict(trainer.callback_metrics))
+
+
+def _hear_again(handler: Any) -> None:
+    """Undoes that Lightning, once interrupted, ignores Ctrl-C for good: the caller's process may live on."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler if handler is None else handler)
 
 
 def _how_to_go_on(out: Path) -> str:

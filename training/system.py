@@ -8,13 +8,11 @@ that is broken off leaves none.
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from importlib import import_module
@@ -31,6 +29,7 @@ from evaluation.system_requests import REQUESTS, Request, read_requests
 from evaluation.system_table import flat, markdown, timings
 from music.cache import write_atomically
 from music.errors import RequestError
+from music.processes import processes
 
 MOST_WORKERS = 8
 LAYERS = ("planner", "composer", "performer")
@@ -64,8 +63,6 @@ def chain_of(settings: Settings, build: Build, lent: Sequence[str]) -> Chain:
 
 
 def _begin(settings: Settings, build: Build, lent: Sequence[str]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the first process' to answer
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _CHAIN[:] = [chain_of(settings, build, lent)]
 
 
@@ -75,17 +72,6 @@ def _measure(request: Request) -> Row:
 
 def _count(rows: list[Row]) -> dict[str, Any]:
     return rounded(all_figures(rows, people(), people_judged(), pianists()))
-
-
-@contextmanager
-def _unheard() -> Iterator[None]:
-    """Processes that begin here do not hear Ctrl-C, not even while they import."""
-    before = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def measure_all(
@@ -116,29 +102,29 @@ def measure_all(
     """
     for name in THREADS:
         os.environ[name] = "1"  # sums over several threads differ in their last bits
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(settings, build, lent))
-    rows: list[Row] = []
     chain_of(settings, build, lent)  # what cannot be built is told here, in one line
-    bar = tqdm(total=len(requests), desc="requests", file=sys.stderr, disable=not progress)
-    try:
+    rows: list[Row] = []
+    with (
+        tqdm(total=len(requests), desc="requests", file=sys.stderr, disable=not progress) as bar,
+        _told(),
+        processes(workers, _begin, (settings, build, lent)) as pool,
+    ):
         for part in (requests[:1], requests[1:]):
-            with _unheard():
-                waiting: list[Future[Row]] = [pool.submit(_measure, request) for request in part]
+            waiting: list[Future[Row]] = [pool.submit(_measure, request) for request in part]
             for done in as_completed(waiting):
                 rows.append(done.result())
                 bar.update()
         rows = sorted(rows, key=lambda row: row.name)
         return rows, pool.submit(_count, rows).result()  # the judge's sums, too, are of one thread
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """One line for a process that was ended from outside."""
+    try:
+        yield
     except BrokenProcessPool:
         raise RequestError("a process that measures ended by itself; try workers=1, or free some memory") from None
-    except BaseException:
-        for process in multiprocessing.active_children():
-            process.terminate()
-        raise
-    finally:
-        bar.close()
-        pool.shutdown(cancel_futures=True)
 
 
 def evaluate(settings: Settings, build: Build, lent: Sequence[str]) -> str:

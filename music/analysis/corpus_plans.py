@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import active_children, get_context
 from pathlib import Path
 
 from tqdm import tqdm
@@ -34,6 +31,7 @@ from music.corpus import PieceEntry, prepare
 from music.corpus_sources import form_root, music21_corpus_dir, roman_root
 from music.errors import PlanError, RequestError, RitornelloError
 from music.plan import Plan
+from music.processes import processes
 from music.score import Score
 
 PLANS_FILE = "plans.jsonl"
@@ -223,19 +221,11 @@ def _results(jobs: Sequence[_Job], workers: int) -> Iterator[PieceResult]:
     if workers == 1 or len(jobs) < 4:
         yield from map(_one, jobs)
         return
-    before = set(active_children())
-    # Ctrl-C reaches the whole group; one process answers it.
-    pool = ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
-    )
     try:
-        yield from pool.map(_one, jobs, chunksize=2)
+        with processes(workers) as pool:
+            yield from pool.map(_one, jobs, chunksize=2)
     except BrokenProcessPool:
         raise RequestError(f"workers={workers}: a process was killed, for want of memory perhaps; take fewer") from None
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for child in set(active_children()) - before:
-            child.kill()
 
 
 def _jobs(entries: Sequence[PieceEntry], cache_dir: Path, forms: Path | None) -> list[_Job]:
