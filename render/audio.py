@@ -13,6 +13,7 @@ from jaxtyping import Float32
 from music.errors import FileError, RequestError
 from music.performance import Performance
 from render.limiter import limit
+from render.ogg import without_serial
 from render.piano_pedal import damper_steps, open_spans
 from render.piano_ring import add_ring
 from render.piano_strings import note_tone
@@ -83,7 +84,8 @@ def _close(sound: Float32[np.ndarray, "2 count"], sample_rate: int) -> None:
 
 
 def write_audio(samples: Float32[np.ndarray, "samples 2"], path: str | Path, rate: int = SAMPLE_RATE) -> None:
-    """Writes WAV or FLAC (16 bits), OGG (Vorbis) or MP3, by the name's extension; the file is whole or not there.
+    """Writes WAV or FLAC (16 bits), OGG (Vorbis) or MP3, by the name's extension; the file is whole or not there, and
+    the same samples give the same bytes.
 
     Raises:
         RequestError: another extension.
@@ -99,6 +101,8 @@ def write_audio(samples: Float32[np.ndarray, "samples 2"], path: str | Path, rat
             # libsndfile's Vorbis encoder overflows its stack when it is given over 90 s in one call.
             for start in range(0, len(samples), rate):
                 file.write(samples[start : start + rate])
+        if kind == "OGG":
+            temporary.write_bytes(without_serial(temporary.read_bytes()))
 
     try:
         _atomically(target, write)

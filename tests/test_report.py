@@ -22,10 +22,11 @@ import soundfile
 from evaluation.beside_people import beside_people
 from music.errors import FileError
 from music.musicxml import write_musicxml
+from render.ogg import without_serial
 from render.report import json_in_script, plain, report_html, write_report
 from render.report_engrave import engraved
 from render.report_measures import measures_html, number
-from render.report_sound import MOST_BYTES_A_SEC, sound_url, without_serial
+from render.report_sound import MOST_BYTES_A_SEC, sound_url
 from render.report_svg import Lanes, figure_shown
 from render.report_themes import link_notes, theme_notes
 from render.report_timeline import beat_divs, make_clock, tempo_curve, velocity_curve
