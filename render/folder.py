@@ -1,7 +1,8 @@
 """A piece's folder: written beside its final name and moved there when it is complete.
 
-Nothing half-written ever stands under the final name, and no file is replaced or removed that this program does not
-write itself, so `out=` may name a folder that holds other things.
+Nothing half-written ever stands under the final name, and no file is replaced or removed that this program did not
+write itself, so `out=` may name a folder that holds other things. A piece takes the place of another piece only, which
+is known by its provenance.json.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from typing import Any
 
 from music.errors import FileError
 
+PROVENANCE = "provenance.json"
 AUDIO_FILES = ("piece.ogg", "piece.wav", "piece.flac", "piece.mp3")
 PIECE_FILES = (
-    *("plan.json", "plan.png", "score.musicxml", "score.mid", "performance.mid", "roll.png", "provenance.json"),
+    *("plan.json", "plan.png", "score.musicxml", "score.mid", "performance.mid", "roll.png", PROVENANCE),
     "report.html",
     *AUDIO_FILES,
 )
@@ -45,11 +47,25 @@ def slug(title: str) -> str:
 
 
 def check_folder(folder: Path) -> None:
-    """Sees that a folder can be written, before the work begins; makes nothing.
+    """Sees that a piece can be written to a folder, before the work begins; makes nothing.
 
     Raises:
-        FileError: a file stands where the folder or one of its parents should be, or it cannot be written to.
+        FileError: a file stands where the folder or one of its parents should be, it cannot be written to, or somebody
+            else's file would be replaced.
     """
+    _check_place(folder)
+    _check_own(folder)
+
+
+def _check_own(folder: Path) -> None:
+    if (folder / PROVENANCE).exists():
+        return
+    for name in PIECE_FILES:
+        if (folder / name).is_file():
+            raise FileError(folder / name, f"is not of a piece ({PROVENANCE} is missing); choose another out=")
+
+
+def _check_place(folder: Path) -> None:
     for place in (folder, *folder.parents):
         if place.is_dir():
             if not os.access(place, os.W_OK | os.X_OK):
@@ -68,9 +84,9 @@ def new_folder(folder: Path, names: tuple[str, ...] = PIECE_FILES) -> Iterator[P
         names: files of an earlier run that the new ones replace: those that were not written again are removed.
 
     Raises:
-        FileError: see `check_folder`.
+        FileError: see `check_folder`; whose files these are is asked only of a piece, which has a provenance.json.
     """
-    check_folder(folder)
+    _check_place(folder)
     made = [p for p in folder.parents if not p.exists()]
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name[:40]}.", suffix=".part", dir=folder.parent))
@@ -78,7 +94,9 @@ def new_folder(folder: Path, names: tuple[str, ...] = PIECE_FILES) -> Iterator[P
     try:
         yield temporary
         folder.mkdir(exist_ok=True)
-        written = sorted(p.name for p in temporary.iterdir())
+        written = sorted((p.name for p in temporary.iterdir()), key=lambda name: (name != PROVENANCE, name))
+        if PROVENANCE in written:
+            _check_own(folder)
         for name in sorted({*written, *names}):  # before the first one moves
             if (folder / name).is_dir() and not (folder / name).is_symlink():
                 raise FileError(folder / name, "is a folder where a file is to go; choose another folder with out=")

@@ -159,6 +159,21 @@ def test_a_stage_says_its_name_its_time_and_its_remarks(capsys: pytest.CaptureFi
     assert capsys.readouterr().out == "render   \n", "an error stands on a line of its own"
 
 
+def test_a_piece_takes_the_place_of_a_piece_only(tmp_path: Path) -> None:
+    (tmp_path / "score.mid").write_text("mine")
+    with pytest.raises(FileError, match=r"score\.mid: is not of a piece"):
+        check_folder(tmp_path)
+    with pytest.raises(FileError, match=r"score\.mid: is not of a piece"):
+        fill(tmp_path, score_mid="new", provenance_json="{}")
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"score.mid": "mine"}
+    (tmp_path / "score.mid").rename(tmp_path / "my_score.mid")
+    for text in ("one", "two"):
+        check_folder(tmp_path)
+        fill(tmp_path, score_mid=text, provenance_json="{}")
+    assert (tmp_path / "score.mid").read_text() == "two"
+    assert (tmp_path / "my_score.mid").read_text() == "mine"
+
+
 def test_a_folder_where_a_file_is_to_go_is_refused_before_anything_moves(tmp_path: Path) -> None:
     (tmp_path / "piece" / "plan.json").mkdir(parents=True)
 
