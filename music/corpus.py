@@ -171,11 +171,16 @@ def _manifest_path(cache_dir: Path, data: str, root: Path) -> Path:
     return cache_dir / "manifests" / f"{data}{place}.json"
 
 
-def _hash_files(sources: list[SourceFile]) -> tuple[list[tuple[SourceFile, str]], list[tuple[str, str]]]:
-    """Sources to be read with their files' hashes, and (path, reason) of those that are not."""
+def _hash_files(
+    sources: list[SourceFile], first: dict[str, str]
+) -> tuple[list[tuple[SourceFile, str]], list[tuple[str, str]]]:
+    """Sources to be read with their files' hashes, and (path, reason) of those that are not.
+
+    Args:
+        first: the first file of each hash that was seen, which is added to.
+    """
     wanted: list[tuple[SourceFile, str]] = []
     dropped: list[tuple[str, str]] = []
-    first: dict[str, str] = {}
     for source in sources:
         try:
             reason, sha = source.skip, "" if source.skip else file_sha256(source.path)
@@ -271,22 +276,31 @@ def prepare(
     roots, remarks = corpus_roots(data, path, cache_dir)
     root = roots.get(data) or path or roots["music21"]
     sources = source_files(data, roots)
-    wanted, dropped = _hash_files(sources)
     cache = ScoreCache(cache_dir / "scores")
-    tasks = list(dict.fromkeys(Task(s.path, sha, s.reading) for s, sha in wanted))
-    found, parsed = parse_missing(
-        tasks, cache, label=f"parsing {data}", workers=workers, progress=progress, timeout=timeout_sec
-    )
     entries: list[PieceEntry] = []
-    for source, sha in wanted:
-        entry = found[Task(source.path, sha, source.reading)]
-        if entry.reason:
-            dropped.append((source.name, entry.reason))
-        entries += _entries(data, source, sha, entry)
+    dropped: dict[str, str] = {}
+    parsed, first, turn = 0, dict[str, str](), sources
+    while turn:
+        wanted, left_out = _hash_files(turn, first)
+        tasks = list(dict.fromkeys(Task(s.path, sha, s.reading) for s, sha in wanted))
+        found, count = parse_missing(
+            tasks, cache, label=f"parsing {data}", workers=workers, progress=progress, timeout=timeout_sec
+        )
+        parsed += count
+        failed: dict[str, str] = {}
+        for source, sha in wanted:
+            entry = found[Task(source.path, sha, source.reading)]
+            if entry.reason:
+                failed[source.name] = entry.reason
+            entries += _entries(data, source, sha, entry)
+        dropped |= dict(left_out) | failed
+        turn = [replace(s, skip="") for s in sources if s.twin in failed]  # what they stood back for is no good
+        for source in turn:
+            del dropped[source.name]
     manifest = Manifest(data, str(root), tuple(sorted(entries, key=lambda e: e.id)))
     target = _manifest_path(cache_dir, data, root)
     write_atomically(target, (json.dumps(manifest.to_json(), indent=1, ensure_ascii=False) + "\n").encode())
-    return PrepareReport(manifest, tuple(sorted(dropped)), len(sources), parsed, target, remarks)
+    return PrepareReport(manifest, tuple(sorted(dropped.items())), len(sources), parsed, target, remarks)
 
 
 def load_pieces(

@@ -44,7 +44,7 @@ SOURCES = {
     "composer": "the sets piano-midi.de and StringQuartets, each in its folder or archive",
     "piano_midi_de": "www.piano-midi.de",
     "openscore_quartets": "github.com/OpenScore/StringQuartets",
-    "folder": "any folder of MIDI and MusicXML files",
+    "folder": "your MIDI and MusicXML files",
 }
 
 
@@ -57,6 +57,7 @@ class SourceFile:
         reading: key of `music.corpus_read.READINGS`.
         ensemble: "" where only its notes can tell.
         skip: why it is not read at all, "" where it is.
+        twin: the file for whose sake it is skipped; where that one cannot be read, this one is.
         data: the set it belongs to, where a set is made of others.
     """
 
@@ -70,6 +71,7 @@ class SourceFile:
     ensemble: str = ""
     skip: str = ""
     data: str = ""
+    twin: str = ""
 
 
 def files_below(root: Path, suffixes: tuple[str, ...]) -> list[Path]:
@@ -150,17 +152,18 @@ def _piano_midi_de(root: Path) -> list[SourceFile]:
 
 def _folder(root: Path) -> list[SourceFile]:
     found: list[SourceFile] = []
-    written: set[str] = set()
+    written: dict[str, str] = {}
     files = files_below(root, XML_SUFFIXES + MIDI_SUFFIXES)
     for path in sorted(files, key=lambda p: p.suffix.lower() in MIDI_SUFFIXES):  # notation first: it says more
         name = path.relative_to(root).as_posix()
         stem = str(path.relative_to(root).with_suffix("")).casefold()
-        skip = "the same piece stands beside it in another format" if stem in written else ""
-        written.add(stem)
+        twin = written.get(stem, "")
+        skip = "the same piece stands beside it in another format" if twin else ""
+        written[stem] = name
         work = folder_work(name)
         reading = "midi" if name.lower().endswith(MIDI_SUFFIXES) else "musicxml"
         style = ("folder", "not stated: the user's own files", reading)
-        found.append(SourceFile(path, name, work, split_by_hash(work), *style, skip=skip))
+        found.append(SourceFile(path, name, work, split_by_hash(work), *style, skip=skip, twin=twin))
     return sorted(found, key=lambda source: source.name)
 
 
@@ -176,6 +179,8 @@ DATA_NAMES = (*_LISTS, "composer")
 
 
 def _why_not_unpacked(path: Path, error: Exception) -> str:
+    if isinstance(error, tarfile.ReadError) and "could not be opened" in str(error):  # it lists every method it tried
+        return f"data.path={path} is neither a folder nor a tar archive that can be read; unpack it yourself"
     return f"data.path={path}: the archive cannot be unpacked ({error}); unpack it yourself and name the folder"
 
 

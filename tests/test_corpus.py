@@ -253,9 +253,29 @@ def test_copies_and_second_formats_count_once(tmp_path: Path) -> None:
     (tmp_path / "a.musicxml").write_text("<score-partwise/>")
     report = prepare("folder", path=tmp_path, cache_dir=tmp_path / "cache", workers=1)
     reasons = dict(report.dropped)
-    assert reasons["a.mid"] == "the same piece stands beside it in another format"
     assert reasons["a.musicxml"].startswith("MusicXmlError")
+    assert reasons["a.mid"] == "the same file as z.mid", "it is read, since the score beside it cannot be"
     assert [e.path for e in report.manifest.entries] == ["z.mid"]
+    assert (report.files, report.parsed) == (3, 2)
+
+
+def test_of_one_piece_in_several_formats_the_first_that_can_be_read_counts(tmp_path: Path) -> None:
+    (tmp_path / "a.musicxml").write_text("<score-partwise/>")
+    (tmp_path / "a.xml").write_text("nothing")
+    write_midi(tmp_path / "a.mid")
+    (tmp_path / "a.midi").write_bytes(b"never read")
+    report = prepare("folder", path=tmp_path, cache_dir=tmp_path / "cache", workers=1)
+    assert [e.path for e in report.manifest.entries] == ["a.mid"]
+    reasons = dict(report.dropped)
+    assert set(reasons) == {"a.midi", "a.musicxml", "a.xml"}
+    assert reasons["a.midi"] == "the same piece stands beside it in another format"
+    assert prepare("folder", path=tmp_path, cache_dir=tmp_path / "cache", workers=1).parsed == 0
+
+
+def test_a_file_that_is_no_archive_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "readme.md").write_text("hello")
+    with pytest.raises(RequestError, match=r"readme\.md is neither a folder nor a tar archive"):
+        prepare("folder", path=tmp_path / "readme.md", cache_dir=tmp_path / "cache")
 
 
 def _score(bars: tuple[Bar, ...], pitches: list[int], names: tuple[str, ...] = ("Soprano",)) -> Score:
