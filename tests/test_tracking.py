@@ -190,6 +190,18 @@ def test_a_sweep_over_several_processes_is_refused(tmp_path: Path) -> None:
         track(train, settings, ROOMS, SweepRun("sweep-x", 0, "seed=1"))
 
 
+@pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_said_before_a_corpus_is_read(tmp_path: Path) -> None:
+    def never(*_: Any, **__: Any) -> dict[str, Any]:
+        raise AssertionError("the training has begun")
+
+    settings = settings_of(tmp_path)
+    settings["trainer"] = {"accelerator": "gpu", "devices": 1, "precision": "bf16-mixed"}
+    with pytest.raises(RequestError, match=r"trainer\.accelerator=gpu: torch finds no GPU here; use trainer=cpu"):
+        track(never, settings, ROOMS)
+    assert not list(tmp_path.iterdir())
+
+
 WANDB_SCRIPT = """
 import os, sys
 from pathlib import Path

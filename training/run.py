@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.accelerators import CUDAAccelerator, MPSAccelerator
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 
+from music.errors import RequestError
 from training.callbacks import (
     AtomicCheckpoints,
     Beginning,
@@ -73,6 +77,7 @@ def fit(
         The checkpoint with the best figure on the valid split, and the last logged figures.
 
     Raises:
+        RequestError: Lightning cannot train as `config.trainer` asks, on a GPU that is not there for instance.
         TrainingError: loss or gradient stay beyond all numbers.
         KeyboardInterrupt: Ctrl-C; the last checkpoint is kept.
     """
@@ -82,7 +87,7 @@ def fit(
     last = ModelCheckpoint(dirpath=out, filename="last", monitor=None, save_top_k=1, enable_version_counter=False)
     logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(_no_advertisement)
     quiet = config.trainer.get("enable_progress_bar", True) is False
-    trainer = pl.Trainer(
+    trainer = _trainer(
         max_steps=config.max_steps,
         max_epochs=-1,
         gradient_clip_val=config.gradient_clip,
@@ -111,6 +116,27 @@ def fit(
         raise
     found = Path(best.best_model_path or last.best_model_path)
     return found, detached(dict(trainer.callback_metrics))
+
+
+def check_hardware(asked: Mapping[str, Any]) -> None:
+    """Sees whether there is a GPU where one is asked for, before a corpus is read.
+
+    Args:
+        asked: the group `trainer` of the config.
+
+    Raises:
+        RequestError: there is none.
+    """
+    wanted = asked.get("accelerator")
+    if wanted in ("gpu", "cuda", "mps") and not (CUDAAccelerator.is_available() or MPSAccelerator.is_available()):
+        raise RequestError(f"trainer.accelerator={wanted}: torch finds no GPU here; use trainer=cpu")
+
+
+def _trainer(**arguments: Any) -> pl.Trainer:
+    try:
+        return pl.Trainer(**arguments)
+    except (MisconfigurationException, ValueError, TypeError) as error:  # Lightning has no one kind for it
+        raise RequestError("trainer: " + " ".join(str(error).split())) from error
 
 
 def _hear_again(handler: Any) -> None:

@@ -24,6 +24,7 @@ from pytorch_lightning.loggers import Logger
 from music.cache import write_atomically
 from music.errors import RequestError
 from training.loggers import make_logger, wandb_run
+from training.run import check_hardware
 from training.samples import Rooms, make_sampler
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -131,12 +132,13 @@ def track(
         The figure that the training is steered by.
 
     Raises:
-        RequestError: a sweep over trainings in several processes each.
+        RequestError: a sweep over trainings in several processes each, or a GPU that is not there.
     """
     asked, out, task = settings["logger"], Path(settings["out"]), settings["task"]["name"]
     devices = settings["trainer"].get("devices", 1)
     if sweep and isinstance(devices, int) and devices > 1:
         raise RequestError(f"trainer.devices={devices}: a sweep trains in one process; use trainer=cpu or trainer=gpu")
+    check_hardware(settings["trainer"])
     sampler = make_sampler(settings, task.removeprefix("train_"), rooms) if rooms and task in SAMPLED else None
     group = asked.get("group") or (sweep.group if sweep else None)
     facts = {"config": settings, "code": code_version(), **({"group": group} if group else {})}
