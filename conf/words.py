@@ -67,7 +67,7 @@ _WISHES += ("section_bars", "keys", "cadences", "dynamics", "chords", "wishes")
 IDLE_KEYS = {
     "plan": ("score_file", "bars_to_fill", "redo", "soundfont", "weights"),
     "perform": (*_WISHES, *GIVEN_KEYS, "weights"),
-    "evaluate_piece": (*_WISHES, *GIVEN_KEYS, "title", "soundfont", "weights"),
+    "evaluate_piece": (*_WISHES, *GIVEN_KEYS, "title", "out", "soundfont", "weights"),
     "evaluate": (*_WISHES, *GIVEN_KEYS, "title", "plan_file", "score_file", "soundfont"),
 }
 _SWEEP_FUNCTION = re.compile(r"(choice|range|glob|interval|shuffle|sort)\(.*\)")
@@ -257,3 +257,5 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         _check_given(settings)
     if settings["soundfont"] and settings["synth"] != "fluidsynth":
         raise RequestError(f"soundfont={settings['soundfont']} is of use only with synth=fluidsynth")
+    if settings["soundfont"] and not os.path.isfile(settings["soundfont"]):  # else found when the piece is written
+        raise RequestError(f"soundfont={settings['soundfont']}: there is no such file")

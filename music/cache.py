@@ -194,7 +194,7 @@ def _why(error: OSError) -> str:
         return "the disk is full; free some space, or put the cache elsewhere with cache_dir=DIR"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
         return "the cache folder cannot be written; name another one with cache_dir=DIR"
-    return f"the cache cannot be written ({error.strerror or error})"
+    return f"the cache cannot be written ({error.strerror or error}); name another folder with cache_dir=DIR"
 
 
 def json_array(value: object) -> np.ndarray:

@@ -22,7 +22,7 @@ def read_score(path: Path) -> Score:
     """
     suffix = path.suffix.lower()
     if not path.is_file():
-        raise FileError(path, "there is no such file")
+        raise FileError(path, "is a folder, not a file" if path.is_dir() else "there is no such file")
     if suffix in MIDI_SUFFIXES:
         from music.midi import read_midi
 

@@ -250,7 +250,8 @@ def read_plan(path: str | Path) -> Plan:
     except RecursionError:
         raise PlanError(f"{path}: nested too deeply for a plan") from None
     except ValueError as error:  # bad JSON and bad UTF-8 alike
-        raise PlanError(f"{path}: not a JSON file: {error}") from None
+        several = "; it holds several plans, one a line: put one line into a file" if path.suffix == ".jsonl" else ""
+        raise PlanError(f"{path}: not a JSON file: {error}{several}") from None
     return plan_from_json(data, f"{path}: plan")
 
 

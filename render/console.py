@@ -80,4 +80,5 @@ def show_figures(figures: Mapping[str, Any]) -> None:
 def how_to_open(folder: Path) -> str:
     """How to open a piece's page, where it has one, then its folder: what a command that writes a piece ends with."""
     page = folder / "report.html"
-    return f"open {page} in a browser: it plays the piece\n{folder}" if page.is_file() else str(folder)
+    does = "plays" if any(folder.glob("piece.*")) else "shows"  # with audio=none there is nothing to play
+    return f"open {page} in a browser: it {does} the piece\n{folder}" if page.is_file() else str(folder)

@@ -15,7 +15,7 @@ import torch
 
 from composer.data import Batches, ComposerData
 from composer.module import ComposerModule
-from music.errors import WeightsError
+from music.errors import RequestError, WeightsError
 from tests.composer_cases import SMALL, WINDOWS, made_example, small_network
 from training.callbacks import AtomicCheckpoints, FiniteLoss, TrainingError
 from training.run import RunConfig, fit
@@ -68,6 +68,11 @@ def _fit(out: Path, steps: int, rate: float = 5e-3, **trainer: object) -> tuple[
     config = RunConfig(steps, epoch_steps=4, trainer={**QUIET, "devices": 1, **trainer})
     _, figures = fit(module, data, out=out, config=config, frames_per_batch=64)
     return module, figures
+
+
+def test_what_lightning_cannot_do_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"^trainer: .*strategy='nonsense'"):
+        _fit(tmp_path, 4, strategy="nonsense")
 
 
 def test_it_learns(tmp_path: Path) -> None:
@@ -212,7 +217,7 @@ class TestWeights:
         assert about["network"] == SMALL.to_dict()
 
     def test_missing(self, tmp_path: Path) -> None:
-        with pytest.raises(WeightsError, match=r"net\.json: is missing"):
+        with pytest.raises(WeightsError, match=r"net\.safetensors: is missing"):
             load_weights(tmp_path / "net.safetensors")
 
     def test_damaged(self, tmp_path: Path) -> None:

@@ -105,6 +105,8 @@ def test_the_command_says_it_in_one_line() -> None:
 def test_a_piece_ends_with_how_to_open_it_and_its_folder(tmp_path: Path) -> None:
     assert how_to_open(tmp_path) == str(tmp_path)
     (tmp_path / "report.html").touch()
+    assert "it shows the piece" in how_to_open(tmp_path), "with audio=none there is nothing to play"
+    (tmp_path / "piece.ogg").touch()
     page, folder = how_to_open(tmp_path).splitlines()
     assert page == f"open {tmp_path / 'report.html'} in a browser: it plays the piece"
     assert folder == str(tmp_path)

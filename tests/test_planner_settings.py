@@ -40,7 +40,7 @@ def test_weights_are_a_file(layer: str) -> None:
 
 @pytest.mark.parametrize(("layer", "key"), [("planner", "planner_weights"), ("composer", "weights")])
 def test_missing_weights_are_named_with_their_key(layer: str, key: str, tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=rf"nowhere\.json: is missing.* with {key}=FILE"):
+    with pytest.raises(WeightsError, match=rf"nowhere\.safetensors: is missing.* with {key}=FILE"):
         build(settings_of(f"{key}={tmp_path / 'nowhere'}"), layer)
 
 

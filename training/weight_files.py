@@ -56,6 +56,8 @@ def load_about(path: Path, key: str = "weights") -> dict[str, Any]:
     Raises:
         WeightsError: missing, not JSON, or of another format.
     """
+    if path.suffix != ".json" and path.suffix and not path.is_file():  # the file that the user named, not its JSON
+        _read(path, key)
     path = path.with_suffix(".json")
     try:
         about = json.loads(_read(path, key))
