@@ -18,11 +18,14 @@ from numpy import ndarray
 from composer.conditions import FIELD, FREE, NO_REFERENCE, SIMILARITY_BOUNDS, STATEMENT, THEME, Conditions
 from composer.likeness import bar_likeness
 from composer.roll import LOWEST_PITCH, Roll, roll_notes, step_div
+from evaluation.repetition import BUSY, HAMMERED
 from music.harmony import CHORD_INTERVALS, QUALITIES
 from music.voices import hands
 
 HAND_SPAN, FINGERS = 14, 5  # as in evaluation.texture
 VOICES = {"satb": 4, "quartet": 4}
+# Median over people's training pieces of `evaluation.repetition.restrikes`.
+USUAL_RESTRIKES = {"piano": 0.28, "quartet": 0.33, "satb": 0.26}
 SPACING = 12  # semitones between neighbouring upper voices of a choir
 
 
@@ -210,6 +213,37 @@ def stutter(passage: Passage) -> float:
     return float(struck[again].sum()) / max(int(struck.sum()), 1)
 
 
+def _struck_again(
+    passage: Passage,
+) -> tuple[Int[ndarray, " strikes"], Int[ndarray, " strikes"], Int[ndarray, " strikes"]]:
+    """Of each strike its row, its notes, and those whose pitch one of the two strikes before struck too."""
+    rows = np.flatnonzero(passage.articulate.any(axis=1))
+    strikes = np.pad(passage.articulate[rows], ((2, 0), (0, 0)))
+    again = strikes[2:] & (strikes[1:-1] | strikes[:-2])
+    return rows, strikes[2:].sum(axis=1), again.sum(axis=1)
+
+
+def restrikes(passage: Passage) -> float:
+    """Share of the struck notes whose pitch has just been struck, beyond what is usual (`evaluation.repetition`)."""
+    rows, notes, again = _struck_again(passage)
+    new = rows >= passage.back
+    count = int(notes[new].sum())
+    return max(0.0, int(again[new].sum()) / count - USUAL_RESTRIKES[passage.ensemble]) if count else 0.0
+
+
+def hammering(passage: Passage) -> int:
+    """Most bars in a row that hammer, the last of them in the phrase (`evaluation.repetition`)."""
+    rows, notes, again = _struck_again(passage)
+    longest = run = 0
+    for first in range(len(passage.play) % passage.bar_steps, len(passage.play), passage.bar_steps):
+        here = (rows >= first) & (rows < first + passage.bar_steps)
+        busy = int(here.sum()) >= BUSY
+        run = run + 1 if busy and int(again[here].sum()) >= HAMMERED * int(notes[here].sum()) else 0
+        if first + passage.bar_steps > passage.back:
+            longest = max(longest, run)
+    return longest
+
+
 def _playable(pitches: Sequence[int]) -> bool:
     """Whether two hands can strike these columns at once."""
 
@@ -314,10 +348,11 @@ WEIGHTS: dict[Penalty, float] = {
     off_chord: 3.0,
     blurred_close: 2.0,
     parallels: 1.0,
-    density_gap: 1.5,
+    density_gap: 2.5,
     silence: 4.0,
     stuck: 3.0,
     stutter: 4.0,
+    restrikes: 3.0,
     unplayable: 3.0,
     voice_count: 1.0,
     spacing: 0.5,
@@ -329,8 +364,9 @@ WEIGHTS: dict[Penalty, float] = {
 }
 _SURPRISE = 0.6  # a nat a step above the candidates' median
 _DULL = 0.5  # share of that median below which a phrase is suspected of going in circles
-# Limits of `flaws`: bars of silence beyond a quarter of one, bars on one sonority beyond the first, share of notes.
-SILENT, STUCK, STUTTER = 0.6, 0.9, 0.2
+# Limits of `flaws`: bars of silence beyond a quarter of one, bars on one sonority beyond the first, share of notes,
+# bars that hammer.
+SILENT, STUCK, STUTTER, HAMMERING = 0.6, 0.9, 0.2, 1
 
 
 def penalties(passage: Passage) -> dict[str, float]:
@@ -368,5 +404,10 @@ def beyond_hands(passage: Passage) -> int:
 
 def flaws(passage: Passage) -> float:
     """Faults that no listener or player forgives, counted: a drawn phrase that has one is drawn anew."""
-    faults = (silence(passage) > SILENT, stuck(passage) > STUCK, stutter(passage) > STUTTER)
+    faults = (
+        silence(passage) > SILENT,
+        stuck(passage) > STUCK,
+        stutter(passage) > STUTTER,
+        hammering(passage) > HAMMERING,
+    )
     return float(sum(faults) + beyond_hands(passage))

@@ -16,6 +16,9 @@ from jaxtyping import Int
 from numba import njit
 from numpy import ndarray
 
+from music.harmony import CHORD_INTERVALS
+from music.pitch import Key
+
 HAND_NOTES = 5  # notes that one hand strikes
 
 
@@ -28,15 +31,38 @@ class Rules:
         parallels: False forbids parallel fifths and octaves between voices, which are ranks in the sorted frame.
         hand_span: semitones from the lowest to the highest of the at most five notes that each of two hands holds; 0
             for no such limit.
+        lone: pitch classes that one voice alone may have (`tendency_tones`).
     """
 
     most_voices: int = 0
     parallels: bool = True
     hand_span: int = 0
+    lone: tuple[int, ...] = ()
 
-    def to_array(self) -> Int[ndarray, 3]:
-        """For the compiled loop."""
-        return np.array([self.most_voices, int(not self.parallels), self.hand_span], dtype=np.int64)
+    def to_array(self, lowest: int = 0) -> Int[ndarray, 4]:
+        """For the compiled loop, whose pitch 0 is the MIDI pitch `lowest`; `lone` becomes a bit for each class."""
+        lone = sum(1 << ((pc - lowest) % 12) for pc in set(self.lone))
+        return np.array([self.most_voices, int(not self.parallels), self.hand_span, lone], dtype=np.int64)
+
+
+def tendency_tones(key: Key, root: int, quality: str) -> tuple[int, ...]:
+    """Pitch classes that must go on by step, so that two voices that have one would go in octaves.
+
+    They are the key's leading tone, the third of a dominant seventh or of a major triad where it is foreign to the key
+    (the leading tone of what is tonicised), and the seventh of a seventh chord. Source: common practice, e.g. Aldwell &
+    Schachter, "Harmony and Voice Leading".
+
+    Args:
+        key: that holds.
+        root, quality: of the chord.
+    """
+    tones = CHORD_INTERVALS[quality]
+    found = {(key.pc + 11) % 12, *((root + i) % 12 for i in tones[3:])}
+    if quality == "7":
+        found.add((root + tones[1]) % 12)
+    if quality == "maj" and (root + 4) % 12 not in key.scale:
+        found.add((root + 4) % 12)
+    return tuple(sorted(found))
 
 
 @no_type_check  # the run-time type checks of the tests cannot wrap what numba compiles
@@ -108,6 +134,24 @@ def _forbidden_by_hands(p, chosen, above, rules):
 
 @no_type_check
 @njit(cache=True)
+def _forbidden_by_doubling(p, chosen, above, rules):
+    """A tone that one voice alone may have and another has already, in any octave."""
+    if rules[3] >> (p % 12) & 1 == 0:
+        return False
+    others = len(chosen) + len(above)
+    doubled = False
+    for k in range(others):
+        other = chosen[k] if k < len(chosen) else above[k - len(chosen)]
+        doubled = doubled or (p - other) % 12 == 0
+    return doubled
+
+
+@no_type_check
+@njit(cache=True)
 def forbidden(p, chosen, above, before, rules):
     """Whether any rule forbids pitch p; the arguments are those of `_forbidden_by_voices`."""
-    return _forbidden_by_voices(p, chosen, above, before, rules) or _forbidden_by_hands(p, chosen, above, rules)
+    return (
+        _forbidden_by_voices(p, chosen, above, before, rules)
+        or _forbidden_by_hands(p, chosen, above, rules)
+        or _forbidden_by_doubling(p, chosen, above, rules)
+    )

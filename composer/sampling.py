@@ -18,7 +18,7 @@ from composer.cadence_notes import Closing, closing_of, fix_closing
 from composer.candidates import Passage, costs, flaws
 from composer.conditions import ATTACK, FIELD, FREE, HOLD, THEME, Conditions
 from composer.given import Given
-from composer.grammar_masks import Rules
+from composer.grammar_masks import Rules, tendency_tones
 from composer.realise import realise
 from composer.roll import LOWEST_PITCH, PITCHES, Roll, step_div
 from composer.stepper import Stepper, StepperState, one_thread
@@ -26,6 +26,8 @@ from composer.telling import RANGES, Drawn, Span, Teller, free_steps, spans_of
 from composer.warm_start import load_network
 from evaluation.originality import RunIndex, shipped_index
 from music.errors import RequestError, WeightsError
+from music.harmony import QUALITIES
+from music.pitch import Key
 from music.plan import Plan
 from music.score import Score
 
@@ -346,20 +348,22 @@ class _Writing:
         starts_bar = bool(context[FIELD["bar_step"]] == 0)
         stale = [self._stale(d, step) for d in drawn] if starts_bar else [False] * len(drawn)
 
-        def draw() -> tuple[ndarray, ndarray, ndarray]:
+        rules = self._rules(step)
+
+        def draw(rules: Rules) -> tuple[ndarray, ndarray, ndarray]:
             draws = self.rng.random((len(drawn), 2, high - low))
             config = self.config
             found = stepper.draw(
                 draws,
                 bias=bias,
                 forbidden=forbidden,
-                rules=self.rules,
+                rules=rules,
                 temperature=config.temperature,
                 least=config.least,
             )
             return found.play, found.articulate, found.log_prob
 
-        play, articulate, log_prob = draw()
+        play, articulate, log_prob = draw(rules)
         for again in range(TRIES if starts_bar else VOICE_TRIES if self.choir else 0):
             wrong = np.zeros(len(drawn), dtype=bool)
             if starts_bar:
@@ -368,7 +372,8 @@ class _Writing:
                 wrong |= play.sum(axis=1) < 4
             if not wrong.any():
                 break
-            other = draw()
+            # Rather a doubled leading tone than a voice that falls silent.
+            other = draw(self.rules if again == VOICE_TRIES - 1 else rules)
             for old, new in zip((play, articulate, log_prob), other, strict=True):
                 old[wrong] = new[wrong]
         for item, one in enumerate(drawn):
@@ -386,6 +391,18 @@ class _Writing:
             one.play[step + 1, low:high] = row.play
             one.articulate[step + 1, low:high] = row.articulate
         return -log_prob
+
+    def _rules(self, step: int) -> Rules:
+        """What a frame may not hold: a choir gives leading tones and sevenths to one voice."""
+        if not self.choir:
+            return self.rules
+        row = self.told.context[step]
+        pc, quality = int(row[FIELD["key_pc"]]), int(row[FIELD["chord_quality"]])
+        if pc < 0 or quality < 0:
+            return self.rules
+        key = Key.of_pc(pc, minor=bool(row[FIELD["key_minor"]]))
+        tones = tendency_tones(key, int(row[FIELD["chord_root"]]), QUALITIES[quality])
+        return replace(self.rules, lone=tones)
 
     def _stale(self, drawn: Drawn, step: int) -> bool:
         """Whether one and the same sonority has sounded for `STUCK_BARS`."""

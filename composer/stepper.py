@@ -245,7 +245,7 @@ class Stepper:
             np.zeros(shape, np.float32) if bias is None else np.ascontiguousarray(bias, dtype=np.float32),
             np.zeros(shape, dtype=bool) if forbidden is None else np.ascontiguousarray(forbidden),
             self._before,
-            rules.to_array(),
+            rules.to_array(LOWEST_PITCH + self.columns[0]),
             temperature,
             least,
             self.guidance,

@@ -16,11 +16,13 @@ from composer.candidates import (
     density_gap,
     doubled_leading_tone,
     flaws,
+    hammering,
     leaps,
     off_chord,
     open_sevenths,
     parallels,
     penalties,
+    restrikes,
     silence,
     spacing,
     stuck,
@@ -68,7 +70,7 @@ GOOD = _chords((48, 64, 67, 72), (48, 64, 67, 76), (52, 60, 67, 76), (48, 64, 67
 def test_a_good_phrase_has_little_against_it() -> None:
     found = penalties(_passage(*GOOD))
     assert set(found) == {f.__name__ for f in WEIGHTS}
-    assert all(value <= 0.1 for name, value in found.items() if name not in ("density_gap", "leaps"))
+    assert all(value <= 0.1 for name, value in found.items() if name not in ("density_gap", "leaps", "restrikes"))
     assert flaws(_passage(*GOOD)) == 0
 
 
@@ -139,6 +141,47 @@ def test_voices_of_a_choir() -> None:
     assert spacing(_passage(*GOOD)) == 0
     assert doubled_leading_tone(_passage(*_chords(*[(43, 59, 67, 71)] * 4), chord=(7, "maj"))) == 1
     assert leaps(_passage((0, 8, 60), (8, 8, 74), (16, 8, 73))) == 0.5
+
+
+def test_pitches_that_have_just_been_struck() -> None:
+    tremolo = [(i, 1, p) for i in range(16) for p in ((73, 81) if i % 2 == 0 else (69,))]
+    assert restrikes(_passage(*tremolo, ensemble="piano")) == pytest.approx(21 / 24 - 0.28)
+    scale = [(i, 1, 60 + i) for i in range(16)]
+    assert restrikes(_passage(*scale, ensemble="piano")) == 0
+    assert restrikes(_passage((0, 32, 60), ensemble="piano")) == 0
+    assert restrikes(_passage(ensemble="piano")) == 0
+
+
+def test_what_was_struck_before_the_phrase_counts() -> None:
+    whole = _passage(*[(i, 1, p) for i in range(0, 8, 2) for p in (60, 64)], ensemble="piano")
+    later = replace(whole, back=4)  # the last two of four equal strikes
+    assert restrikes(whole) == pytest.approx(6 / 8 - 0.28)
+    assert restrikes(later) == pytest.approx(1 - 0.28)
+
+
+def _tremolo(first: int, steps: int, *upper: int) -> list[tuple[int, int, int]]:
+    """Upper notes and one below them by turns, in sixteenths."""
+    return [(i, 1, p) for i in range(first, first + steps) for p in (upper if i % 2 == 0 else (69,))]
+
+
+def test_two_bars_that_hammer_are_a_fault() -> None:
+    """Each of their strikes brings what has only just been struck, though no sonority lasts."""
+    both = _passage(*_tremolo(0, 32, 73, 81), ensemble="piano")
+    assert hammering(both) == 2
+    assert stuck(both) == stutter(both) == 0
+    assert flaws(both) == 1
+    one = _passage(*_tremolo(0, 16, 73, 81), *[(16 + i, 1, 60 + i) for i in range(16)], ensemble="piano")
+    assert hammering(one) == 1
+    assert flaws(one) == 0
+    slow = _passage(*[(i, 4, p) for i in range(0, 32, 4) for p in (60, 64, 67)], ensemble="piano")
+    assert hammering(slow) == 0  # repeated chords, but four a bar
+
+
+def test_hammering_goes_on_from_the_bars_before() -> None:
+    both = _passage(*_tremolo(0, 32, 73, 81), ensemble="piano")
+    assert hammering(replace(both, back=BAR)) == 2
+    past = _passage(*_tremolo(0, 16, 73, 81), *[(16 + i, 1, 60 + i) for i in range(16)], ensemble="piano")
+    assert hammering(replace(past, back=BAR)) == 0  # what is over is not the phrase's
 
 
 def _like(reference: ndarray, wanted: int, passage: Passage) -> float:

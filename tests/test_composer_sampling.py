@@ -11,12 +11,12 @@ import pytest
 
 from composer.conditions import ATTACK
 from composer.given import Given
-from composer.roll import PITCHES
-from composer.sampling import RANGES, SHIPPED, BiaxialComposer, SamplingConfig, _range
+from composer.roll import LOWEST_PITCH, PITCHES, step_div
+from composer.sampling import RANGES, SHIPPED, BiaxialComposer, SamplingConfig, _range, _Writing
 from music.analysis.similarity import passage_similarity
 from music.errors import RequestError, WeightsError
 from music.time import Meter
-from tests.contract_composer import ComposerContract, piano_plan
+from tests.contract_composer import ComposerContract, chorale_plan, piano_plan
 from training.weights import load_about
 
 
@@ -70,6 +70,17 @@ def test_without_references_a_return_is_new() -> None:
         for c in (shipped(), plain)
     )
     assert told > untold
+
+
+def test_a_choir_gives_a_leading_tone_to_one_voice() -> None:
+    """G sharp and D over the dominant seventh of a minor; a piano may double what it likes."""
+    plan = chorale_plan()
+    writing = _Writing(shipped(), plan, 4, 0, None)
+    start, bar = plan.pickup_div // step_div(4), plan.meter.bar_div // step_div(4)
+    assert [writing._rules(start + k * bar).lone for k in range(3)] == [(8,), (8,), (2, 8)]
+    assert _Writing(shipped(), piano_plan(), 4, 0, None)._rules(0).lone == ()
+    play = shipped().sample(plan, 4, 0).play[start + 2 * bar : start + 3 * bar]
+    assert (play[:, (8 - LOWEST_PITCH) % 12 :: 12].sum(axis=1) < 2).all()
 
 
 def test_a_meter_off_the_grid_is_refused() -> None:

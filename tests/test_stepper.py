@@ -12,12 +12,19 @@ import torch
 from composer.conditions import ATTACK, FREE, HOLD, LOOK_AHEAD, OFF, Conditions
 from composer.examples import Example
 from composer.features import CHOICE_WIDTH, Frames, choice_features, global_features, local_features
-from composer.grammar_masks import Rules, _forbidden_by_hands, _forbidden_by_voices
+from composer.grammar_masks import (
+    Rules,
+    _forbidden_by_doubling,
+    _forbidden_by_hands,
+    _forbidden_by_voices,
+    tendency_tones,
+)
 from composer.network import BiaxialNetwork, NetworkConfig
 from composer.roll import LOWEST_PITCH, PITCHES
 from composer.step_features import choice_tables, conceal, previous_tables
 from composer.stepper import Stepper
 from music.errors import WeightsError
+from music.pitch import Key
 from tests.composer_cases import SMALL, STYLES, made_example, made_frames, small_network
 
 RANGE = (40, 80)
@@ -210,7 +217,32 @@ def test_what_two_hands_cannot_hold_is_forbidden() -> None:
     assert not _forbidden_by_hands(75, notes(40, 60), notes(), Rules().to_array())
 
 
-@pytest.mark.parametrize("rules", [Rules(most_voices=3, parallels=False), Rules(hand_span=14)])
+def test_a_leading_tone_that_another_voice_has_is_forbidden() -> None:
+    rules = Rules(lone=(11, 5)).to_array(lowest=36)  # pitch 0 is a C
+    assert _forbidden_by_doubling(23, notes(11), notes(), rules)
+    assert _forbidden_by_doubling(11, notes(7), notes(35), rules)  # with a voice told in advance above
+    assert _forbidden_by_doubling(29, notes(0, 17), notes(), rules)
+    assert not _forbidden_by_doubling(23, notes(5, 12), notes(24), rules)  # nobody has it yet
+    assert not _forbidden_by_doubling(24, notes(0, 12), notes(), rules)  # no tone to be spared
+    assert not _forbidden_by_doubling(23, notes(11), notes(), Rules().to_array(lowest=36))
+    other = Rules(lone=(11,)).to_array(lowest=40)  # pitch 0 is an E
+    assert _forbidden_by_doubling(19, notes(7), notes(), other)
+    assert not _forbidden_by_doubling(23, notes(11), notes(), other)
+
+
+def test_tones_that_must_go_on_by_step() -> None:
+    c, a = Key("C"), Key.parse("a")
+    assert tendency_tones(c, 7, "maj") == (11,)
+    assert tendency_tones(c, 7, "7") == (5, 11)
+    assert tendency_tones(c, 2, "7") == (0, 6, 11)  # V7 of V: its own third and seventh
+    assert tendency_tones(c, 2, "maj") == (6, 11)
+    assert tendency_tones(c, 5, "maj") == (11,)
+    assert tendency_tones(a, 4, "maj") == (8,)
+    assert tendency_tones(a, 11, "dim") == (8,)  # not the root of iio
+    assert tendency_tones(a, 8, "dim7") == (5, 8)
+
+
+@pytest.mark.parametrize("rules", [Rules(most_voices=3, parallels=False), Rules(hand_span=14), Rules(lone=(0, 5, 11))])
 def test_rules_hold_in_what_is_drawn(rules: Rules) -> None:
     told = told_of(made_example(0), 0, fix=0.0)
     bias = np.full((2, P), 1.0, np.float32)
@@ -224,8 +256,10 @@ def test_rules_hold_in_what_is_drawn(rules: Rules) -> None:
 
 
 def _breaks(frame: np.ndarray, before: np.ndarray, rules: Rules) -> bool:
-    """Plainly: too many notes, a parallel between equal ranks, or no cut into two hands."""
+    """Plainly: too many notes, a parallel between equal ranks, a tone in two voices, or no cut into two hands."""
     now, old = np.flatnonzero(frame), np.flatnonzero(before)
+    if any(sum((column + LOWEST_PITCH - pc) % 12 == 0 for column in now) > 1 for pc in rules.lone):
+        return True
     if rules.most_voices and len(now) > rules.most_voices:
         return True
     if not rules.parallels:
