@@ -11,10 +11,11 @@ import json
 import os
 import sys
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from tqdm import tqdm
 
@@ -26,7 +27,19 @@ from music.errors import RequestError
 from music.score import Score
 from music.splits import SPLITS, splits_sha256
 
-__all__ = ["DATA_NAMES", "Manifest", "PieceEntry", "PrepareReport", "load_pieces", "parse_missing", "prepare"]
+__all__ = ["DATA_NAMES", "Manifest", "PieceEntry", "PrepareReport"]
+__all__ += ["hash_sources", "load_pieces", "parse_missing", "prepare"]
+
+
+@runtime_checkable
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def skip(self) -> str: ...
+
+
+Source = TypeVar("Source", bound=_Named)
 
 
 @dataclass(frozen=True)
@@ -171,25 +184,27 @@ def _manifest_path(cache_dir: Path, data: str, root: Path) -> Path:
     return cache_dir / "manifests" / f"{data}{place}.json"
 
 
-def _hash_files(
-    sources: list[SourceFile], first: dict[str, str]
-) -> tuple[list[tuple[SourceFile, str]], list[tuple[str, str]]]:
-    """Sources to be read with their files' hashes, and (path, reason) of those that are not.
+def hash_sources(
+    sources: Sequence[Source], sha_of: Callable[[Source], str], first: dict[str, str]
+) -> tuple[list[tuple[Source, str]], dict[str, str]]:
+    """Sources to be read with their hashes, and the reasons of those that are not, by name.
 
     Args:
-        first: the first file of each hash that was seen, which is added to.
+        sources: what a set holds.
+        sha_of: the hash of what a source is read from; an OSError drops the source.
+        first: by hash the name of the first source that has it, which is added to.
     """
-    wanted: list[tuple[SourceFile, str]] = []
-    dropped: list[tuple[str, str]] = []
+    wanted: list[tuple[Source, str]] = []
+    dropped: dict[str, str] = {}
     for source in sources:
         try:
-            reason, sha = source.skip, "" if source.skip else file_sha256(source.path)
+            reason, sha = source.skip, "" if source.skip else sha_of(source)
         except OSError as error:
             reason, sha = f"cannot be read ({error.strerror or error})", ""
         if not reason and first.setdefault(sha, source.name) != source.name:
             reason = f"the same file as {first[sha]}"
         if reason:
-            dropped.append((source.name, reason))
+            dropped[source.name] = reason
         else:
             wanted.append((source, sha))
     return wanted, dropped
@@ -281,7 +296,7 @@ def prepare(
     dropped: dict[str, str] = {}
     parsed, first, turn = 0, dict[str, str](), sources
     while turn:
-        wanted, left_out = _hash_files(turn, first)
+        wanted, left_out = hash_sources(turn, lambda source: file_sha256(source.path), first)
         tasks = list(dict.fromkeys(Task(s.path, sha, s.reading) for s, sha in wanted))
         found, count = parse_missing(
             tasks, cache, label=f"parsing {data}", workers=workers, progress=progress, timeout=timeout_sec
@@ -293,7 +308,7 @@ def prepare(
             if entry.reason:
                 failed[source.name] = entry.reason
             entries += _entries(data, source, sha, entry)
-        dropped |= dict(left_out) | failed
+        dropped |= left_out | failed
         turn = [replace(s, skip="") for s in sources if s.twin in failed]  # what they stood back for is no good
         for source in turn:
             del dropped[source.name]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from music.cache import CacheEntry, file_sha256, write_atomically
-from music.corpus import DATA_NAMES, PrepareReport, parse_missing, prepare
+from music.corpus import DATA_NAMES, PrepareReport, hash_sources, parse_missing, prepare
 from music.corpus_pool import FILE_TIMEOUT_SEC, Task
 from music.errors import CacheError, RequestError
 from music.paired import PairedPerformance
@@ -92,27 +92,6 @@ def _sha256(source: PerformanceSource) -> str:
     return found[0] if len(found) == 1 else hashlib.sha256(" ".join(found).encode()).hexdigest()
 
 
-def _hash_sources(
-    sources: list[PerformanceSource],
-) -> tuple[list[tuple[PerformanceSource, str]], list[tuple[str, str]]]:
-    """Sources to be read with their hashes, and (path, reason) of those that are not."""
-    wanted: list[tuple[PerformanceSource, str]] = []
-    dropped: list[tuple[str, str]] = []
-    first: dict[str, str] = {}
-    for source in sources:
-        try:
-            reason, sha = source.skip, "" if source.skip else _sha256(source)
-        except OSError as error:
-            reason, sha = f"cannot be read ({error.strerror or error})", ""
-        if not reason and first.setdefault(sha, source.name) != source.name:
-            reason = f"the same file as {first[sha]}"
-        if reason:
-            dropped.append((source.name, reason))
-        else:
-            wanted.append((source, sha))
-    return wanted, dropped
-
-
 def _entry(data: str, source: PerformanceSource, sha: str, figures: PairFigures) -> PerformanceEntry:
     return PerformanceEntry(
         id=f"{data}/{source.name}",
@@ -155,7 +134,7 @@ def prepare_performances(
         CacheError: the cache cannot be read or written, or the disk is full.
     """
     root, sources = performance_sources(name, path, cache_dir)
-    wanted, dropped = _hash_sources(sources)
+    wanted, dropped = hash_sources(sources, _sha256, {})
     cache = PerformanceCache(cache_dir / "performances")
     tasks = {source.name: Task(source.path, sha, source.reading) for source, sha in wanted}
     label = f"reading performances of {name}"
@@ -166,13 +145,13 @@ def prepare_performances(
     for source, sha in wanted:
         entry: CacheEntry = found[tasks[source.name]]
         if entry.reason:
-            dropped.append((source.name, entry.reason))
+            dropped[source.name] = entry.reason
         else:
             entries.append(_entry(name, source, sha, cache.figures(sha, source.reading)))
     manifest = PerformanceManifest(name, str(root), tuple(sorted(entries, key=lambda e: e.id)))
     target = _manifest_path(cache_dir, name)
     write_atomically(target, (json.dumps(manifest.to_json(), indent=1, ensure_ascii=False) + "\n").encode())
-    return PerformanceReport(manifest, tuple(sorted(dropped)), len(sources), parsed, target)
+    return PerformanceReport(manifest, tuple(sorted(dropped.items())), len(sources), parsed, target)
 
 
 def prepare_all(
