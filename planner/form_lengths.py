@@ -22,7 +22,10 @@ from planner.streams import UNKNOWN, Tokens
 SECTION_SIZE, PHRASE_SIZE = 257, 129  # lengths told apart in the tables; index 0 is never used
 MOST_SECTIONS = 40  # of a form that is quite open
 _STYLE = fc.STREAM.column["style"]
+_TOLD = [fc.STREAM.column["bars_left"], fc.STREAM.column["sections_left"]]
 _PRIOR = 30.0  # so many lengths of all styles are added to a style's own
+_PRIORS = (1.0, 2.0, 4.0, 7.5)  # the same of numbers of sections: what tells a style's own plans best is taken
+_ENOUGH = 20  # plans
 _FLOOR = 1e-7  # share of a length that no table knows
 _TIED = (
     0.98  # how often a return is as long as its model: oftener than in real pieces, since who asks for A B A means it
@@ -58,11 +61,12 @@ def uniform_tables() -> dict[str, np.ndarray]:
 def _counts(tokens: Sequence[Tokens]) -> Float[np.ndarray, "styles counts"]:
     found: Counter[tuple[int, int]] = Counter()
     for walk in tokens:
-        if walk.values[-1] == fc.END and walk.fields[-1] == fc.LABEL:
+        told = walk.columns[0, _TOLD].any()  # of what is to come: the same plan stands there once more, told nothing
+        if walk.values[-1] == fc.END and walk.fields[-1] == fc.LABEL and not told:
             sections = int((walk.fields == fc.LABEL).sum()) - 1
             if 1 <= sections <= MOST_SECTIONS:
                 found[int(walk.columns[0, _STYLE]), sections] += 1
-    table = _table(found, MOST_SECTIONS + 1)
+    table = _table(found, MOST_SECTIONS + 1, fitted=True)
     table[:, 0] = 0.0
     return (table / table.sum(axis=1, keepdims=True)).astype(np.float32)
 
@@ -79,8 +83,35 @@ def _shares(tokens: Sequence[Tokens], field: int, step: int, size: int) -> Float
     return _table(counts, size).astype(np.float32)
 
 
-def _table(counts: Counter[tuple[int, int]], size: int) -> Float[np.ndarray, "styles size"]:
-    """Shares by style of what was counted by (style, value); few counts are helped out by those of all styles."""
+def best_prior(own: Float[np.ndarray, " size"], everywhere: Float[np.ndarray, " size"]) -> float:
+    """Which of `_PRIORS` makes a style's plans likeliest, each told by the others (the one left out).
+
+    A style of fewer than `_ENOUGH` plans keeps the greatest. Chorales have one to five sections, sonatas one to forty:
+    under a prior that suits sonatas every seventh section of chorales stood in one of six sections or more.
+
+    Args:
+        own: a style's counts.
+        everywhere: shares of all styles, each above 0.
+    """
+    if own.sum() < _ENOUGH:
+        return max(_PRIORS)
+    met = own > 0
+
+    def nats(prior: float) -> float:
+        left = (own[met] - 1 + prior * everywhere[met]) / (own.sum() - 1 + prior)
+        return float(-(own[met] * np.log(left)).sum())
+
+    return min(reversed(_PRIORS), key=nats)
+
+
+def _table(counts: Counter[tuple[int, int]], size: int, *, fitted: bool = False) -> Float[np.ndarray, "styles size"]:
+    """Shares by style of what was counted by (style, value); few counts are helped out by those of all styles.
+
+    Args:
+        counts: how often each was met.
+        size: values told apart.
+        fitted: whether each style's prior is its best one.
+    """
     table = np.zeros((1 + max((style for style, _ in counts), default=0), size))
     for (style, length), count in counts.items():
         table[style, length] += count
@@ -88,7 +119,10 @@ def _table(counts: Counter[tuple[int, int]], size: int) -> Float[np.ndarray, "st
     own = table.sum(axis=1)
     table[0] = (table[own > 0] / own[own > 0, None]).sum(axis=0)
     everywhere = (table[0] + 1 / size) / (table[0].sum() + 1)
-    return (table + _PRIOR * everywhere) / (table.sum(axis=1, keepdims=True) + _PRIOR)
+    priors = np.full((len(table), 1), _PRIORS[-1] if fitted else _PRIOR)
+    if fitted:
+        priors[1:, 0] = [best_prior(row, everywhere) for row in table[1:]]
+    return (table + priors * everywhere) / (table.sum(axis=1, keepdims=True) + priors)
 
 
 class Lengths:

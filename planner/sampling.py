@@ -20,11 +20,13 @@ import numpy as np
 from music.errors import RequestError, WeightsError
 from music.plan import TEMPO_RANGE, Chord, Plan, Section, Theme
 from planner import form_columns, form_lengths, harmony_ahead, harmony_stream, theme_ahead, theme_stream
+from planner.chord_factors import ChordFactors, WithChordFactors
 from planner.dice import Dice
 from planner.drawing import Limits, draw
 from planner.evidence import WithMelody
 from planner.finish import finished
 from planner.form_ahead import FormLimits
+from planner.form_factors import FormFactors, WithFactors
 from planner.form_lengths import Lengths
 from planner.form_stream import FormDraw, SectionDraw, drawn, indices
 from planner.form_walker import FormWalker
@@ -77,6 +79,9 @@ class LearnedPlanner:
     Raises:
         WeightsError: missing, damaged, or made for other streams.
         RequestError: a temperature that is not above 0 and finite.
+
+    Attributes:
+        form_factors, chord_factors: what draws are weighed by beside the networks (`planner.calibrate`); None: nothing.
     """
 
     def __init__(self, weights: Path | None = None, temperature: float = 1.0) -> None:
@@ -98,6 +103,9 @@ class LearnedPlanner:
         self._harmony = HarmonyTables(tables_of(tensors, "harmony"))
         self._theme_tables = tables_of(tensors, "theme")
         self._index = index_of(tensors)
+        factors = tables_of(tensors, "factors")
+        self.form_factors = FormFactors.of_tables(factors)
+        self.chord_factors = ChordFactors.of_tables(factors)
 
     def plan(self, request: PlanRequest, *, seed: int) -> Plan:
         """Makes a plan; the same request and seed give the same plan.
@@ -107,27 +115,51 @@ class LearnedPlanner:
         """
         dice = Dice(seed)
         wishes = _with_usual_tempo(read(request, seed=seed))
+        plan, asked, given = self._harmonised(wishes, dice)
+        plan = self._with_themes(plan, wishes, asked, given, dice)
+        return with_links(_with_wished_textures(with_textures(plan, dice), asked), asked, dice, given)
+
+    def form(self, request: PlanRequest, *, seed: int) -> FormDraw:
+        """The form alone of the plan that `plan` makes: much quicker, to compare many with people's.
+
+        Raises:
+            RequestError: as `plan`.
+        """
+        return self._form(_with_usual_tempo(read(request, seed=seed)), Dice(seed))
+
+    def harmonised(self, request: PlanRequest, *, seed: int) -> Plan:
+        """The plan that `plan` makes as far as its chords: no themes, textures or links.
+
+        Raises:
+            RequestError: as `plan`.
+        """
+        return self._harmonised(_with_usual_tempo(read(request, seed=seed)), Dice(seed))[0]
+
+    def _harmonised(self, wishes: Wishes, dice: Dice) -> tuple[Plan, tuple[SectionWish, ...], dict[str, Theme]]:
+        """The plan as far as its chords, what is asked of its sections, and the themes that are given."""
         form = self._form(wishes, dice)
         assert form.key is not None
         asked = wishes.sections(form.key) if wishes.sections else (SectionWish(),) * len(form.sections)
         plan = _bare(form, wishes, asked, dice)
         given = _given(wishes, plan, asked)
-        plan = self._with_chords(plan, asked, given, dice)
-        plan = self._with_themes(plan, wishes, asked, given, dice)
-        return with_links(_with_wished_textures(with_textures(plan, dice), asked), asked, dice, given)
+        return self._with_chords(plan, asked, given, dice), asked, given
 
     def _draw(self, stream: str, walker: Any, limits: Limits, rng: Any) -> list[int]:
         heat = self.temperature * (_THEME_HEAT if stream == "theme" else 1.0)
         return draw(self._steppers[stream], walker, limits, rng, heat)
 
     def _form(self, wishes: Wishes, dice: Dice) -> FormDraw:
-        limits = FormLimits(wishes, self._lengths, sections=self._count(wishes, dice))
+        count = self._count(wishes, dice)
+        limits = FormLimits(wishes, self._lengths, sections=count)
         walker = FormWalker(
             *indices(wishes.style, wishes.ensemble, self.styles),
             bars_total=limits.bars_total,
             sections_total=limits.sections_total,
         )
-        self._draw("form", walker, limits, dice.stream("form"))
+        weighed: Limits = limits
+        if self.form_factors is not None and count is not None:
+            weighed = WithFactors(limits, self.form_factors, count)
+        self._draw("form", walker, weighed, dice.stream("form"))
         form = limits.settle(drawn(walker, wishes.style, wishes.ensemble))
         assert form.key is not None
         asked = wishes.sections(form.key) if wishes.sections else ()
@@ -169,7 +201,9 @@ class LearnedPlanner:
         self, plan: Plan, scene: HarmonyScene, kept: tuple[Chord, ...], theme: Theme | None, dice: Dice
     ) -> Limits:
         on_bar = _closing_on_bars(scene, plan.ensemble, dice)
-        limits = HarmonyLimits(scene, kept, self._harmony, on_bar)
+        limits: Limits = HarmonyLimits(scene, kept, self._harmony, on_bar)
+        if self.chord_factors is not None:
+            limits = WithChordFactors(limits, self.chord_factors, scene.style)
         return limits if theme is None else WithMelody(limits, theme, scene.key, plan.meter)
 
     def _with_themes(

@@ -1,8 +1,13 @@
-"""task=train_planner: trains the network of each stream on plans of real pieces and writes their weights."""
+"""task=train_planner: trains the network of each stream on plans of real pieces and writes their weights.
+
+At the end free plans of what was trained are compared with the training plans, style by style, and the factors by which
+they differ go into the file too (`planner.calibrate`).
+"""
 
 from __future__ import annotations
 
 import time
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,11 +16,14 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
 
+from music.analysis.marked_plan import MarkedPlan
 from music.errors import RequestError
+from planner.calibrate import CalibrationConfig, calibrate
 from planner.corpus import STREAMS, Walk, hold_out, known_styles, load_plans, training_themes, walks_of
 from planner.data import WalkConfig, WalkData, walk_chances
 from planner.module import StreamModule
 from planner.network_config import StreamConfig
+from planner.sampling import LearnedPlanner
 from planner.shelf import Shelf
 from planner.tables import fit_all_tables
 from training.loggers import named
@@ -32,7 +40,8 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False, sampler: Sample
     Args:
         cfg: plain values: `data` (see `planner.corpus.load_plans`), `cache_dir`, `out`, `seed`, `trainer` (Lightning's
             arguments) and `task`: `streams` (name -> `run`, `network`, `walks` that differ from the general ones),
-            `run` (`RunConfig`), `network` (sizes of `StreamConfig`), `optimiser`, `walks` (`WalkConfig`), `resume`.
+            `run` (`RunConfig`), `network` (sizes of `StreamConfig`), `optimiser`, `walks` (`WalkConfig`), `resume`;
+            `calibration` (`CalibrationConfig`), without which nothing is calibrated.
         logger: Lightning's; False for none. A stream's figures have its name before them.
         sampler: makes pieces on the way; None for none.
 
@@ -68,7 +77,22 @@ def train(cfg: dict[str, Any], *, logger: Logger | bool = False, sampler: Sample
     weights = out / "planner.safetensors"
     if rank == 0:  # every process of a ddp run comes here
         shelf.save(weights, seed=int(cfg["seed"]), figures=figures)
+        _calibrate(shelf, weights, plans, cfg, figures)
     return {**figures, "seconds": round(time.perf_counter() - started, 1), "weights": str(weights)}
+
+
+def _calibrate(
+    shelf: Shelf, weights: Path, plans: list[MarkedPlan], cfg: dict[str, Any], figures: dict[str, Any]
+) -> None:
+    """Writes the weights once more with factors, where all streams were trained and it is asked for."""
+    settings = cfg["task"].get("calibration")
+    if not settings or set(shelf.networks) != set(STREAMS):
+        return
+    seed, shown = int(cfg["seed"]), bool(cfg["trainer"].get("enable_progress_bar", True))
+    config = CalibrationConfig(**settings)
+    tables = calibrate(LearnedPlanner(weights), plans, config, seed=seed, progress=shown)
+    shelf = replace(shelf, tables={**shelf.tables, **tables})
+    shelf.save(weights, seed=seed, figures=figures, calibration=asdict(config))
 
 
 def _snapshot(shelf: Shelf, stream: str, module: pl.LightningModule, path: Path) -> None:
