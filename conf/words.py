@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import metadata
 from typing import Any
 
 from conf.near import CONFIG_FOLDER, bare_word, known_keys, nearest, suggest, unknown_key
@@ -110,11 +111,16 @@ def quote_argument(argument: str, *, sweep: bool) -> str:
 def hydra_arguments(arguments: Sequence[str]) -> list[str]:
     """The command line as Hydra must see it for the user's words to mean what they say.
 
-    `-m` may stand anywhere; Hydra's parser wants it before the first key.
+    `--version` says this program's and ends it (Hydra would tell its own). `-m` may stand anywhere; Hydra's parser wants
+    it before the first key.
 
     Raises:
         RequestError: dashes before what is none of Hydra's flags.
+        SystemExit: after `--version`.
     """
+    if "--version" in arguments:
+        print(f"ritornello {metadata.version('ritornello')}")
+        raise SystemExit(0)
     for argument in arguments:
         flag, _, value = argument.partition("=")
         if flag.startswith("--") and not any(known.startswith(flag) for known in HYDRA_FLAGS):

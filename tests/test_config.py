@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -213,6 +214,13 @@ def test_targets_outside_the_allow_list_are_refused(target: object) -> None:
 
 def test_targets_of_this_project_are_allowed() -> None:
     check_targets({"planner": {"_target_": "planner.grammar.GrammarPlanner"}, "x": [{"_target_": "torch.nn.Linear"}]})
+
+
+def test_the_version_is_of_this_program(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        hydra_arguments(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"ritornello {metadata.version('ritornello')}\n"
 
 
 def test_the_allow_list_is_the_rooms_and_two_libraries() -> None:
