@@ -111,8 +111,8 @@ def quote_argument(argument: str, *, sweep: bool) -> str:
 def hydra_arguments(arguments: Sequence[str]) -> list[str]:
     """The command line as Hydra must see it for the user's words to mean what they say.
 
-    `--version` says this program's and ends it (Hydra would tell its own). `-m` may stand anywhere; Hydra's parser wants
-    it before the first key.
+    `--version` says this program's and ends it (Hydra would tell its own). `-m` may stand anywhere; Hydra's parser
+    wants it before the first key.
 
     Raises:
         RequestError: dashes before what is none of Hydra's flags.
@@ -263,5 +263,3 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         _check_given(settings)
     if settings["soundfont"] and settings["synth"] != "fluidsynth":
         raise RequestError(f"soundfont={settings['soundfont']} is of use only with synth=fluidsynth")
-    if settings["soundfont"] and not os.path.isfile(settings["soundfont"]):  # else found when the piece is written
-        raise RequestError(f"soundfont={settings['soundfont']}: there is no such file")

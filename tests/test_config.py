@@ -196,7 +196,6 @@ def test_wrong_words_get_the_nearest_right_one(argument: str, wrong: str, right:
         (["count=0"], "count=0"),
         (["form=[1,2]", "synth=organ"], "synth 'organ'"),
         (["soundfont=x.sf2"], "synth=fluidsynth"),
-        (["soundfont=x.sf2", "synth=fluidsynth"], "soundfont=x.sf2: there is no such file"),
         (["task=evaluate_piece", "out=x"], "out=x has no meaning for task=evaluate_piece"),
     ],
 )
