@@ -22,6 +22,7 @@ from planner.calibrate import (
 )
 from planner.chord_factors import KINDS, ChordFactors, WithChordFactors, chord_pairs
 from planner.form_factors import LENGTHS, SIZES, SLOTS, FormFactors, WithFactors, length_class, no_factors, place_of
+from planner.form_lengths import best_prior
 from planner.form_walker import FormWalker
 from planner.grammar import GrammarPlanner
 from planner.harmony_stream import HarmonyScene, HarmonyWalker, scene_of
@@ -209,6 +210,16 @@ class TestCalibration:
         assert len(tables["factors.pairs"]) == 0
         none = calibrate(found, people(), replace(CONFIG, rounds=0), seed=0)
         assert {name: value.any() for name, value in none.items()} == dict.fromkeys(none, False)
+
+
+def test_how_much_other_styles_say_of_a_styles_number_of_sections() -> None:
+    """Nothing to a style that keeps to one or two, something to one that is spread as all are, and to one of few."""
+    everywhere = np.full(41, 1 / 41)
+    narrow, spread = np.zeros(41), np.zeros(41)
+    narrow[1:3] = 80
+    spread[1:41] = 1
+    assert best_prior(narrow, everywhere) == 1.0
+    assert best_prior(spread, everywhere) == best_prior(narrow / 20, everywhere) == 7.5
 
 
 def test_the_form_is_that_of_the_plan() -> None:

@@ -99,6 +99,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, plans: Path) -> tuple[Path
     out = tmp_path_factory.mktemp("trained")
     asked = config(out, plans)
     asked["task"]["streams"]["harmony"] = {"network": {"units": 32}}
+    asked["task"]["calibration"] = {"rounds": 1, "sections": 10, "pairs": 30, "least": 3}
     found = train(asked)
     return Path(found["weights"]), found
 
@@ -127,6 +128,16 @@ def test_all_streams_are_trained_and_described(trained: tuple[Path, dict[str, An
     assert figures["theme"]["train_walks"] == sum(
         len(m.plan.themes) for m in marked if m.origin.split == "train" and "themes" not in m.missing
     )
+
+
+def test_it_ends_with_factors(trained: tuple[Path, dict[str, Any]]) -> None:
+    tensors, about = load_weights(trained[0])
+    assert about["calibration"]["sections"] == 10
+    assert any(tensors[f"tables.factors.{name}"].any() for name in ("label", "prime", "bars", "key", "cadence"))
+    assert len(tensors["tables.factors.pairs"]) == 3 * len(tensors["tables.factors.pair_logs"]) > 0
+    planner = LearnedPlanner(trained[0])
+    assert planner.form_factors is not None
+    assert planner.chord_factors is not None
 
 
 def test_the_figures_are_those_of_the_weights(trained: tuple[Path, dict[str, Any]], plans: Path) -> None:
