@@ -48,16 +48,23 @@ class Settings:
     Args:
         expression: factor on all that is not written.
         chord_spread: whether the weights know of the spread of chords; else fixed ones stand in.
-        asynchrony: factor on what they know, see `performer.drawing.Amounts`.
+        asynchrony, rolls: what is made of what they know, see `performer.drawing.Amounts`.
     """
 
     expression: float = 1.0
     chord_spread: bool = True
     asynchrony: float = 1.0
+    rolls: float = 0.0
 
 
 def assemble(
-    score: Score, features: ScoreFeatures, markings: Markings, draws: Draws, settings: Settings, seed: int
+    score: Score,
+    features: ScoreFeatures,
+    markings: Markings,
+    draws: Draws,
+    levels: Float[np.ndarray, " levels"],
+    settings: Settings,
+    seed: int,
 ) -> NoteParameters:
     """Parameters of the first of the samples, for `performer.codec.decode`.
 
@@ -66,10 +73,11 @@ def assemble(
         features: its features.
         markings: what is written in it.
         draws: samples in standard units.
+        levels: what it is like as a whole, see `performer.examples.LEVELS`.
         settings: see there.
-        seed: of what is not drawn yet (the spread of chords that is not learned).
+        seed: of what is not drawn yet (how wide each chord is spread).
     """
-    level = _levels(draws.levels[0])
+    level = _levels(levels)
     amount = settings.expression
     notes = sorted(score.notes, key=lambda n: (n.onset_div, n.pitch, n.id))
     grace = np.array([n.duration_div == 0 for n in notes])
@@ -140,12 +148,14 @@ def _timing(
     told = ~grace
     count = np.bincount(place, told, size)
     chord = told & (count > 1)[place]
+    rng = np.random.default_rng((seed, 0xC0DE))
     if not settings.chord_spread:
-        rng = np.random.default_rng((seed, 0xC0DE))
         melody = features.note("melody") > 0
         drawn = rng.standard_normal(len(drawn)).clip(-2.5, 2.5) * UNLEARNED_SPREAD_SEC + UNLEARNED_LEAD_SEC * melody
         unit = 1.0
     drawn = drawn - np.where(told, (np.bincount(place, drawn * told, size) / np.maximum(count, 1))[place], 0.0)
+    if settings.chord_spread:
+        drawn = drawn * np.where(grace, 1.0, np.exp(settings.rolls * rng.standard_normal(size))[place])
     spread = float(drawn[chord].std()) if chord.sum() >= FEWEST else 0.0
     scaled = drawn / spread if settings.chord_spread and spread > 1e-3 else drawn
     before = np.where(drawn > 0, drawn, 0.5) * GRACE_TIMING_SEC  # a grace note comes before what it adorns

@@ -6,7 +6,7 @@ Steps of the small networks run in numpy, all samples at once: for matrices of t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from performer.batch import ScoreBatch
 from performer.examples import PEDAL_PATTERNS
 from performer.network import Reading
 from performer.noise import PARTS, Drawer, NoiseNetwork
+from performer.piece_levels import of_bars
 
 _SIZE = len(PARTS)
 _SCALES = _SIZE + _SIZE * (_SIZE - 1) // 2
@@ -39,6 +40,12 @@ class Amounts:
         pedal: exponent on the odds of the pedal's patterns; more is more usual.
         asynchrony: factor on the learned spread of chords. A pianist's holds rolled chords and slips, which make most
             of its standard deviation; spread over all chords alike it is more than one hears.
+        rolls: standard deviation of the natural log of each chord's own spread, beside what the score tells of it.
+        bars: factor on what is expected of whole bars' tempo, in which compositions that were never heard are told
+            worse than within bars.
+        ends: factor on how far the last bars' expected tempo lies from the middle bar's (`performer.endings`).
+        ends_apart, phrases_apart: how pianists differ in the tempo of last bars and the loudness of phrase ends, in
+            standard units.
     """
 
     tempo: float = 1.0
@@ -48,6 +55,17 @@ class Amounts:
     levels: float = 0.5
     pedal: float = 1.5
     asynchrony: float = 1.0
+    rolls: float = 0.0
+    bars: float = 1.0
+    ends: float = 1.0
+    ends_apart: float = 0.0
+    phrases_apart: float = 0.0
+
+    def departing(self, departure: float) -> Amounts:
+        """The same with all departures of this amount, those of endings in proportion."""
+        parts = dict.fromkeys(("tempo", "velocity", "articulation", "timing"), departure)
+        apart = {name: departure * getattr(self, name) for name in ("ends_apart", "phrases_apart")}
+        return replace(self, **parts, **apart)
 
     @property
     def parts(self) -> Float32[np.ndarray, " parts"]:
@@ -68,13 +86,11 @@ class Draws:
         tempo: of each onset.
         shapes: of each note: velocity, articulation, timing.
         pedal: pattern of each onset.
-        levels: of each sample, see `performer.examples.LEVELS`.
     """
 
     tempo: Float[np.ndarray, "samples onsets"]
     shapes: Float[np.ndarray, "samples notes 3"]
     pedal: Int[np.ndarray, "samples onsets"]
-    levels: Float[np.ndarray, "samples levels"]
 
 
 class _Steps:
@@ -134,9 +150,6 @@ def draw(noise: NoiseNetwork, reading: Reading, score: ScoreBatch, seeds: Sequen
     with torch.inference_mode():
         bar_read = noise.bars.context(reading.bar)[0].numpy()
         onset_read = noise.onsets.context(reading.onset)[0].numpy()
-        level_means = noise.level_means(reading, score)[0].numpy()
-    level_spread = np.exp(noise.levels_spread.detach().clamp(-6, 4).numpy())
-    levels = np.stack([level_means + amounts.levels * level_spread * _white(r, len(level_means)) for r in rngs])
     bars = _bars(noise, bar_read, rngs, amounts)
     onsets, pedal = _onsets(noise, onset_read, bars, score.bar[0].numpy(), rngs, amounts)
     whole = onsets + bars[:, score.bar[0].numpy()]
@@ -145,8 +158,15 @@ def draw(noise: NoiseNetwork, reading: Reading, score: ScoreBatch, seeds: Sequen
     alone = np.stack([_white(r, apart.size).reshape(apart.shape) for r in rngs]) * apart * amounts.notes
     shapes = reading.shapes.detach().numpy()[None] + alone
     shapes[..., :2] += whole[:, place, 1:]
-    tempo = reading.tempo.detach().numpy()[0] + whole[..., 0]
-    return Draws(tempo.astype(float), shapes.astype(float), pedal, levels.astype(float))
+    tempo = expected_tempo(reading, score, amounts) + whole[..., 0]
+    return Draws(tempo.astype(float), shapes.astype(float), pedal)
+
+
+def expected_tempo(reading: Reading, score: ScoreBatch, amounts: Amounts) -> Float[np.ndarray, " onsets"]:
+    """What is expected of the tempo of a piece, alone in its batch, with as much of whole bars as is believed."""
+    told = reading.tempo.detach().numpy()[0].astype(float)
+    slow = of_bars(told, score.bar[0].numpy())
+    return told + (amounts.bars - 1) * (slow - slow.mean())
 
 
 def _white(rng: np.random.Generator, count: int) -> Float32[np.ndarray, " count"]:

@@ -45,9 +45,7 @@ class Told:
     performer: Any
 
     def in_style(self, style: str) -> Told:
-        """The same for a style tag; one that the weights do not know changes nothing."""
-        if style not in self.performer.config.styles:
-            return self
+        """The same for a style tag; of one that the weights do not know, no more than the composer's time is told."""
         other = copy(self.performer)
         other.style = style
         return Told(other)

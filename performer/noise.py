@@ -16,8 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from performer.batch import Batch, ScoreBatch
-from performer.examples import LEVELS, PEDAL_PATTERNS
+from performer.batch import Batch
+from performer.examples import PEDAL_PATTERNS
 from performer.network import Reading, mean_of
 from performer.network_config import PerformerConfig
 
@@ -151,7 +151,7 @@ def known_mean(values: Tensor, known: Tensor, counted: Callable[[Tensor], Tensor
 
 
 class NoiseNetwork(nn.Module):
-    """Departures from the expected shape, and the levels of a whole performance."""
+    """Departures from the expected shape."""
 
     def __init__(self, config: PerformerConfig) -> None:
         super().__init__()
@@ -160,19 +160,11 @@ class NoiseNetwork(nn.Module):
         self.bars = Drawer(bar, _SIZE, _SIZE + _SIZE + len(_PAIRS), config.noise_units, config.dropout)
         given = 3 * _SIZE + PEDAL_PATTERNS
         self.onsets = Drawer(onset, given, 2 * _SIZE + len(_PAIRS) + PEDAL_PATTERNS, config.noise_units, config.dropout)
-        self.levels = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(onset, len(LEVELS)))
-        self.levels_spread = nn.Parameter(torch.zeros(len(LEVELS)))
-
-    def level_means(self, reading: Reading, score: ScoreBatch) -> Float[Tensor, "sheets levels"]:
-        """Expected levels of a performance."""
-        inside = torch.arange(reading.onset.shape[1], device=reading.onset.device) < score.lengths[:, None]
-        pooled = (reading.onset.detach() * inside[..., None]).sum(1) / score.lengths[:, None]
-        return self.levels(pooled).float()
 
     def nats(
         self, batch: Batch, reading: Reading, counted: Callable[[Tensor], Tensor] = _as_it_is
     ) -> dict[str, Tensor]:
-        """Mean nats of bars, onsets, pedal, notes and levels (levels: of each whole performance).
+        """Mean nats of bars, onsets, pedal and notes.
 
         Args:
             batch: what was played.
@@ -195,15 +187,7 @@ class NoiseNetwork(nn.Module):
             "onsets": known_mean(told_onsets, left.onsets_known, counted),
             "pedal": known_mean(pedal, inside.flatten(), counted),
             "notes": known_mean(notes.sum(-1), played.known, counted),
-            "levels": self._level_nats(batch, reading, counted),
         }
-
-    def _level_nats(self, batch: Batch, reading: Reading, counted: Callable[[Tensor], Tensor]) -> Tensor:
-        wanted = batch.targets.levels
-        known = torch.isfinite(wanted)
-        left = torch.where(known, wanted, 0.0) - self.level_means(reading, batch.score)
-        spread = self.levels_spread.clamp(-6, 4)
-        return known_mean(0.5 * (left / spread.exp()) ** 2 + spread + 0.5 * _LOG_TAU, known, counted)
 
     def _given(self, batch: Batch, left: Departures) -> Tensor:
         """What is known at each onset: what the last one added, its bar's and the next bar's means, the last pedal."""

@@ -13,13 +13,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
-from performer.examples import Example
+from performer.examples import LEVELS, Example
 from performer.features import ScoreFeatures
+from performer.lifetimes import born
 
 RIDGE = 1000.0
 SHARE_BOUNDS = (0.15, 0.95)
 MOST = 3.0  # standard deviations that a column counts for at most
 LEAST_SPREAD = 1e-3  # of a column over pieces, below which it tells nothing
+# What the composer's time tells of a composer whom no performance was heard of; the other levels it does not help.
+TIMED = ("log2_period_sd", "velocity_sd", "articulation", "articulation_sd", "timing_sd", "pedal_share")
+MOST_YEARS = 100.0  # that a composer counts as earlier or later than the score sounds
+YEAR_RIDGE = 1.0  # in centuries squared
 
 
 def share_of(
@@ -27,10 +32,10 @@ def share_of(
 ) -> float:
     """Standard deviation of bars' means over that of all onsets; 1 where nothing varies."""
     whole = float(tempo[known].std())
-    return float(_of_bars(tempo[known], bar[known]).std()) / whole if whole > 0 else 1.0
+    return float(of_bars(tempo[known], bar[known]).std()) / whole if whole > 0 else 1.0
 
 
-def _of_bars(tempo: Float[np.ndarray, " n"], bar: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+def of_bars(tempo: Float[np.ndarray, " n"], bar: Int[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """Each onset's bar's mean."""
     place = np.unique(bar, return_inverse=True)[1]
     return (np.bincount(place, tempo) / np.bincount(place))[place]
@@ -42,11 +47,14 @@ def _seen(features: ScoreFeatures) -> Float[np.ndarray, " columns"]:
 
 
 def fit_levels(examples: Sequence[Example]) -> dict[str, Float32[np.ndarray, ...]]:
-    """The regression of `TOLD` by ridge; compositions count by the root of their performances.
+    """The regression of `LEVELS` and the share of bars by ridge; compositions count by the root of their performances.
+
+    The year in which the composer was born is told from the score as well; by how much he is in truth earlier or later
+    moves the levels in `TIMED`.
 
     Returns:
         `weight` [columns, told], `mean` and `scale` of each column, `bias` and `spread` (standard deviation of what is
-        left) of each that is told.
+        left) of each that is told; `year_weight` [columns], `year_bias` and `by_year` [told].
     """
     names = np.array([e.composition for e in examples])
     weights = np.array([np.sum(names == name) ** -0.5 for name in names])
@@ -61,9 +69,17 @@ def fit_levels(examples: Sequence[Example]) -> dict[str, Float32[np.ndarray, ...
     scale = np.where(spread > LEAST_SPREAD, 1 / np.maximum(spread, LEAST_SPREAD), 0.0)
     columns = (seen - mean) * scale
     left = (columns * weights[:, None]).T
-    beta = np.linalg.solve(left @ columns + RIDGE * np.eye(len(mean)), left @ (wanted - bias))
-    rest = (wanted - bias - columns @ beta).std(0)
-    found = {"weight": beta, "mean": mean, "scale": scale, "bias": bias, "spread": rest}
+    years = np.array([float(born(e.style) or np.nan) for e in examples])
+    dated = np.isfinite(years)
+    year = float(np.average(years[dated], weights=weights[dated])) if dated.any() else 0.0
+    both = np.column_stack([wanted - bias, np.where(dated, years - year, 0.0)])
+    beta = np.linalg.solve(left @ columns + RIDGE * np.eye(len(mean)), left @ both)
+    rest = both - columns @ beta
+    later = np.where(dated, rest[:, -1], 0.0) / 100
+    by_year = (weights * later) @ rest[:, :-1] / ((weights * later**2).sum() + YEAR_RIDGE) / 100
+    by_year *= np.array([name in TIMED for name in (*LEVELS, "share")])
+    found = {"weight": beta[:, :-1], "mean": mean, "scale": scale, "bias": bias, "spread": rest[:, :-1].std(0)}
+    found |= {"year_weight": beta[:, -1], "year_bias": np.array([year]), "by_year": by_year}
     return {name: value.astype(np.float32) for name, value in found.items()}
 
 
@@ -72,11 +88,20 @@ def _share(example: Example) -> float:
 
 
 def expected_levels(
-    features: ScoreFeatures, fitted: Mapping[str, Float[np.ndarray, ...]]
+    features: ScoreFeatures, fitted: Mapping[str, Float[np.ndarray, ...]], year: int | None = None
 ) -> tuple[Float[np.ndarray, " levels"], float]:
-    """Expected `performer.examples.LEVELS` of a piece, and the share of bars in its tempo."""
+    """Expected `performer.examples.LEVELS` of a piece, and the share of bars in its tempo.
+
+    Args:
+        features: of the score.
+        fitted: by `fit_levels`.
+        year: in which the composer was born; None where he is not known.
+    """
     columns = ((_seen(features) - fitted["mean"]) * fitted["scale"]).clip(-MOST, MOST)
     told = columns @ fitted["weight"] + fitted["bias"]
+    if year is not None:
+        later = year - float(columns @ fitted["year_weight"]) - float(fitted["year_bias"][0])
+        told = told + np.clip(later, -MOST_YEARS, MOST_YEARS) * fitted["by_year"]
     return told[:-1].astype(np.float64), float(np.clip(told[-1], *SHARE_BOUNDS))
 
 
@@ -86,7 +111,7 @@ def with_share(
     """The curve with no more than `share` of its spread in bars' means; what is within bars grows to make up for it."""
     known = np.ones(len(tempo), dtype=bool)
     ours = share_of(tempo, known, bar)
-    slow = _of_bars(tempo, bar)
+    slow = of_bars(tempo, bar)
     within = tempo - slow
     if ours <= share or within.std() < 1e-6:
         return tempo

@@ -9,17 +9,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from music.errors import RequestError, ScoreError, WeightsError
 from music.performance import Performance
 from music.plan import Plan
 from music.score import Score
 from performer.assemble import Settings, assemble
-from performer.batch import Sheet, collate, sheet_of
+from performer.batch import ScoreBatch, Sheet, collate, sheet_of
 from performer.codec import NoteParameters, decode
-from performer.drawing import MOST_WHITE, Amounts, Draws, draw
+from performer.drawing import MOST_WHITE, Amounts, Draws, draw, expected_tempo
+from performer.endings import with_endings
 from performer.features import NOTE_COLUMNS, ONSET_COLUMNS, ScoreFeatures, score_features
 from performer.keyboard import playable
+from performer.lifetimes import born
 from performer.markings import Markings, written_markings
 from performer.network import Reading
 from performer.network_config import PerformerConfig
@@ -35,14 +38,16 @@ MOST_EXPRESSION = 1.5
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A score read by the network, ready to be drawn from."""
+    """A score read by the networks, ready to be drawn from; its expected levels and the share of bars in its tempo."""
 
     score: Score
     plan: Plan | None
     features: ScoreFeatures
     markings: Markings
     readings: tuple[Reading, ...]
-    sheet: Any
+    sheet: ScoreBatch
+    levels: Float[np.ndarray, " levels"]
+    share: float
 
 
 class LearnedPerformer:
@@ -52,11 +57,11 @@ class LearnedPerformer:
         weights: a .safetensors file with its JSON; None takes those that ship.
         expression: 0 plays what is printed and no more, 1 as pianists do, 1.5 exaggerates.
         departure: how far one performance departs from what pianists have in common; None as the weights were tuned.
-        style: a tag that the weights know; None takes the plan's, where they know it.
+        style: a tag that the weights know, or of a composer whose time is known; None takes the plan's.
 
     Raises:
         WeightsError: the file is missing, damaged, or of other features than this version's.
-        RequestError: an expression outside 0..1.5, or a tag that the weights do not know.
+        RequestError: an expression outside 0..1.5, or a tag of which nothing is known.
     """
 
     def __init__(
@@ -76,14 +81,15 @@ class LearnedPerformer:
             raise WeightsError(self.path, f"is not of a performer ({self.about.get('kind')})")
         self.networks = _networks(self.path, tensors, self.about)
         self.levels = {k.removeprefix("levels."): v.numpy() for k, v in tensors.items() if k.startswith("levels.")}
+        if not self.levels:
+            raise WeightsError(self.path, "has no regression of levels; train it anew")
         self.config = self.networks[0].config
-        if style is not None and style not in self.config.styles:
+        if style is not None and style not in self.config.styles and born(style) is None:
             raise RequestError(f"style={style} is not one that the performer knows: {', '.join(self.config.styles)}")
         self.style, self.expression = style, expression
         amounts = Amounts(**self.about.get("amounts", {}))
         if departure is not None:
-            parts = dict.fromkeys(("tempo", "velocity", "articulation", "timing"), departure)
-            amounts = replace(amounts, **parts)
+            amounts = amounts.departing(departure)
         self.amounts = amounts
 
     def perform(self, score: Score, *, seed: int, plan: Plan | None = None) -> Performance:
@@ -115,17 +121,20 @@ class LearnedPerformer:
         sheet = collate([self._seen(sheet_of(features, index))])
         with torch.inference_mode():
             readings = tuple(network.reader(sheet) for network in self.networks)
-        return Prepared(score, plan, features, written_markings(score, plan), readings, sheet)
+        expected = expected_levels(self._heard(features), self.levels, born(tag))
+        return Prepared(score, plan, features, written_markings(score, plan), readings, sheet, *expected)
 
-    def _levelled(self, drawn: Draws, features: ScoreFeatures, seed: int) -> Draws:
-        """The sample with levels, and a share of bars in its tempo, that fit the score; as drawn by older weights."""
-        if not self.levels:
-            return drawn
-        levels, share = expected_levels(self._heard(features), self.levels)
+    def _shaped(self, drawn: Draws, prepared: Prepared, seed: int) -> Draws:
+        """The sample with endings, and a share of bars in its tempo, that fit the score."""
+        expected = expected_tempo(_mean_reading(prepared.readings), prepared.sheet, self.amounts)
+        drawn = with_endings(drawn, expected, prepared.features, self.amounts, seed)
+        return replace(drawn, tempo=with_share(drawn.tempo[0], prepared.features.bar, prepared.share)[None])
+
+    def _levels(self, prepared: Prepared, seed: int) -> Float[np.ndarray, " levels"]:
+        """What the sample is like as a whole."""
         rng = np.random.default_rng((seed, 0x1E7E1))
-        apart = rng.standard_normal(len(levels)).clip(-MOST_WHITE, MOST_WHITE) * self.levels["spread"][:-1]
-        tempo = with_share(drawn.tempo[0], features.bar, share)
-        return replace(drawn, tempo=tempo[None], levels=(levels + self.amounts.levels * apart)[None])
+        apart = rng.standard_normal(len(prepared.levels)).clip(-MOST_WHITE, MOST_WHITE) * self.levels["spread"][:-1]
+        return prepared.levels + self.amounts.levels * apart
 
     def _heard(self, features: ScoreFeatures) -> ScoreFeatures:
         """The features without the onsets' columns that were constant in training."""
@@ -151,11 +160,13 @@ class LearnedPerformer:
             expression=self.expression,
             chord_spread=bool(self.about.get("chord_spread", True)),
             asynchrony=self.amounts.asynchrony,
+            rolls=self.amounts.rolls,
         )
         found = []
         for seed in seeds:  # one by one: together they would differ in their last bits
-            one = self._levelled(self.draws(prepared, [seed]), prepared.features, seed)
-            found.append(assemble(prepared.score, prepared.features, prepared.markings, one, settings, seed))
+            one = self._shaped(self.draws(prepared, [seed]), prepared, seed)
+            what = (prepared.score, prepared.features, prepared.markings)
+            found.append(assemble(*what, one, self._levels(prepared, seed), settings, seed))
         return found
 
 

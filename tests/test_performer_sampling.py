@@ -22,7 +22,7 @@ from performer.network_config import PerformerConfig
 from performer.performer_network import PerformerNetwork
 from performer.sampling import DEFAULT_WEIGHTS, KIND, LearnedPerformer
 from tests.contract_performer import PerformerContract, check, make, plan_for, tune
-from training.weights import save_weights
+from training.weights import load_weights, save_weights
 
 Q = 10080
 SMALL = {"note_units": 8, "units": 8, "layers": 1, "bar_units": 4, "noise_units": 8}
@@ -39,12 +39,20 @@ def write_weights(path: Path, **about: Any) -> Path:
         network = PerformerNetwork(PerformerConfig.of(NOTE_COLUMNS, ONSET_COLUMNS, ("chopin_piano",), **SMALL))
         for parameter in network.parameters():
             torch.nn.init.normal_(parameter, std=0.3)
-        torch.nn.init.zeros_(network.noise.levels[1].weight)
-        network.noise.levels[1].bias.data = torch.tensor([USUAL[name] for name in LEVELS])
         networks.append(network.config.to_dict())
         tensors |= {f"{number}.{k}": v.half() for k, v in network.state_dict().items()}
-    save_weights(path, tensors, {"kind": KIND, "networks": networks, **about})
+    save_weights(path, tensors | levels_alike(), {"kind": KIND, "networks": networks, **about})
     return path
+
+
+def levels_alike() -> dict[str, torch.Tensor]:
+    """A regression that tells the same levels of every score."""
+    told, columns = len(LEVELS) + 1, 2 * len(ONSET_COLUMNS)
+    bias = torch.tensor([USUAL[name] for name in LEVELS] + [0.9])
+    found = {"weight": torch.zeros(columns, told), "mean": torch.zeros(columns), "scale": torch.zeros(columns)}
+    found |= {"bias": bias, "spread": torch.full((told,), 0.1), "year_weight": torch.zeros(columns)}
+    found |= {"year_bias": torch.tensor([1800.0]), "by_year": torch.full((told,), 0.001)}
+    return {f"levels.{name}": value for name, value in found.items()}
 
 
 @cache
@@ -153,6 +161,24 @@ def test_chords_without_a_learned_spread_have_a_fixed_one(tmp_path: Path) -> Non
     lead = np.mean([np.mean([times[f"n{4 * i + k}"] for k in range(3)]) - times[f"n{4 * i + 3}"] for i in range(60)])
     assert 0.006 < np.mean(apart) < 0.02
     assert 0.01 < lead < 0.03
+
+
+def test_a_composer_who_was_never_heard_has_his_time(tmp_path: Path) -> None:
+    path = write_weights(tmp_path / "timed.safetensors")
+    score = make(tune(8), bars=8)
+    early, late = (LearnedPerformer(path, style=s).prepare(score) for s in ("mozart_piano", "scriabin_piano"))
+    assert late.levels - early.levels == pytest.approx(np.full(len(LEVELS), 0.001 * (1872 - 1756)), abs=1e-5)
+    assert LearnedPerformer(path, style="chopin_piano").prepare(score).sheet.style.item() == 1
+    assert early.sheet.style.item() == late.sheet.style.item() == 0
+
+
+def test_weights_without_levels_are_refused(tmp_path: Path) -> None:
+    path = write_weights(tmp_path / "x.safetensors")
+    tensors, about = load_weights(path)
+    kept = {name: value for name, value in tensors.items() if not name.startswith("levels.")}
+    save_weights(path, kept, {k: v for k, v in about.items() if k not in ("format", "sha256")})
+    with pytest.raises(WeightsError, match="no regression of levels"):
+        LearnedPerformer(path)
 
 
 class TestErrors:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from performer.examples import LEVELS
-from performer.piece_levels import expected_levels, fit_levels, share_of, with_share
+from performer.lifetimes import BORN, born
+from performer.piece_levels import TIMED, expected_levels, fit_levels, share_of, with_share
 from tests.test_performer_network import example
 
 BAR = np.repeat(np.arange(10), 4)
@@ -53,3 +56,33 @@ def test_levels_that_no_one_knows_are_no_obstacle() -> None:
     one.targets.levels[LEVELS.index("timing_sd")] = np.nan
     levels, _ = expected_levels(one.features, fit_levels([one]))
     assert np.isfinite(levels).all()
+
+
+def test_a_composers_time_moves_what_it_is_asked_of() -> None:
+    """Two composers of scores alike, the later one more of everything: his year tells his spreads alone."""
+    one = example(8)
+    examples = [
+        replace(one, composition=f"{style}{s}", style=style, targets=replace(one.targets, levels=levels))
+        for style, more in (("bach_piano", 0.0), ("chopin_piano", 1.0))
+        for s in range(6)
+        for levels in [one.targets.levels + more]
+    ]
+    fitted = fit_levels(examples)
+    early, _ = expected_levels(examples[0].features, fitted, 1685)
+    late, _ = expected_levels(examples[0].features, fitted, 1810)
+    timed = np.array([name in TIMED for name in LEVELS])
+    assert (late - early)[timed] == pytest.approx(1, abs=0.3)
+    assert np.array_equal(late[~timed], early[~timed])
+    unknown, _ = expected_levels(examples[0].features, fitted)
+    assert (early[timed] < unknown[timed]).all()
+    assert (unknown[timed] < late[timed]).all()
+
+
+def test_years_of_tags() -> None:
+    assert born("mozart_piano") == born("mozart") == 1756
+    assert born("schumann_clara_song") == 1819
+    assert born("schumann_piano") == BORN["schumann"]
+    assert born("bach_chorale_analysed") == 1685
+    assert born("fiddle_tune") is None
+    assert born("") is None
+    assert born("langsam_piano") is None
