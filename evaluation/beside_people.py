@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from evaluation.originality import shipped_index
-from evaluation.piece import WORDS, evaluate_piece, human_figures
+from evaluation.piece import WORDS, evaluate_piece
+from evaluation.reference import people
+from music.cache import ensemble_of
 from music.errors import RequestError
 from music.plan import Plan
 from music.score import Score
@@ -19,30 +21,35 @@ GROUPS = {
     "structureness_short": "Repetition in time",
     "longest_shared_run": "Originality",
 }
-CHORALES, QUARTETS = "music21_chorales", "music21_quartets"
-PEOPLE = {CHORALES: "{} chorales by Bach", QUARTETS: "{} movements of string quartets"}
+PEOPLE = {
+    "satb": "{} chorales by Bach",
+    "quartet": "{} movements of string quartets",
+    "piano": "{} piano pieces of the classical era",
+}
 
 
 def beside_people(score: Score, plan: Plan | None = None) -> tuple[str, list[Row]] | None:
     """Who is compared with, and the measures that the score has, in the order of `WORDS`.
 
-    Choirs and chorales are compared with chorales, everything else with quartets, the only other pieces by people that
-    were measured. A plan that does not fit the score is left aside; a score that cannot be measured gives None.
+    Pieces are compared with people's for the same ensemble, chorales with chorales whatever plays them. Of people's
+    piano pieces no form is known, so measures of form stand alone there. A plan that does not fit the score is left
+    aside; a score that cannot be measured gives None.
     """
-    choral = plan is not None and (plan.ensemble == "satb" or plan.style == "bach_chorale")
     figures = _figures(score, plan)
     if figures is None:
         return None
-    chosen = CHORALES if choral else QUARTETS
-    people = human_figures()["sets"][chosen]
+    ensemble = plan.ensemble if plan is not None else ensemble_of(score)
+    if plan is not None and plan.style == "bach_chorale":
+        ensemble = "satb"
+    known = people()["pieces"]["sets"][ensemble]
     rows: list[Row] = []
     group = ""
     for name, words in WORDS.items():
         group = GROUPS.get(name, group)
         if name in figures:
-            span = people["measures"].get(name)
+            span = known["measures"].get(name)
             rows.append((group, words, figures[name], (span["p10"], span["mean"], span["p90"]) if span else None))
-    return PEOPLE[chosen].format(people["pieces"]), rows
+    return PEOPLE[ensemble].format(known["pieces"]), rows
 
 
 def _figures(score: Score, plan: Plan | None) -> dict[str, float] | None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from evaluation import harmony as harmonic
-from evaluation import structure, texture, voice_leading
+from evaluation import repetition, structure, texture, voice_leading
 from evaluation.cadences import cadence_formulas, formula_variety, planned_cadences
 from evaluation.originality import RunIndex, shipped_index
 from evaluation.sonorities import sonorities
@@ -55,6 +55,8 @@ WORDS = {
     "nothing_new_bars": "longest stretch with nothing new, bars",
     "accompaniment_persistence": "accompaniment pattern kept from bar to bar",
     "stutter": "notes that are restruck ties",
+    "restrikes": "notes struck again within two strikes",
+    "hammered_bars": "bars of many strikes that hammer",
     "unplayable_hands": "strikes beyond a hand",
     "density": "notes a quarter",
     "polyphony": "notes that sound at once",
@@ -103,6 +105,8 @@ def evaluate_piece(score: Score, plan: Plan | None = None, index: RunIndex | Non
         "nothing_new_bars": texture.nothing_new(score),
         "accompaniment_persistence": texture.accompaniment_persistence(score),
         "stutter": texture.stutter(row),
+        "restrikes": repetition.restrikes(row),
+        "hammered_bars": repetition.hammered_bars(repetition.busy_bars(score, row)),
         "unplayable_hands": texture.unplayable_hands(score),
         "density": texture.density(score),
         "polyphony": texture.polyphony(row),

@@ -269,7 +269,7 @@ def test_measures_say_where_the_piece_stands() -> None:
 
 def test_measures_are_those_of_evaluate_piece_beside_people() -> None:
     people, rows = beside_people(score_of(), plan_of()) or ("", [])
-    assert "quartets" in people
+    assert "piano" in people
     words = {row[1]: row for row in rows}
     assert words["likeness of sections of one letter"][0] == "Form"
     assert words["notes a quarter"][3] is not None
@@ -278,6 +278,9 @@ def test_measures_are_those_of_evaluate_piece_beside_people() -> None:
     )  # groups hold together
     choral = replace(plan_of(), ensemble="satb")
     assert "chorales" in (beside_people(score_of(), choral) or ("",))[0]
+    bowed = replace(plan_of(), ensemble="quartet")
+    assert "quartets" in (beside_people(score_of(), bowed) or ("",))[0]
+    assert "piano" in (beside_people(score_of()) or ("",))[0]
     assert beside_people(hard_scores()["no notes"]) is None
     without = beside_people(score_of(), plan_of(40))  # a plan of another piece
     assert without is not None
