@@ -28,7 +28,7 @@ from conf.words import TARGET_ROOTS, check_settings, check_targets, hydra_argume
 from music.cache import default_cache_dir
 from music.errors import RequestError
 from render.console import how_to_open, show_figures, stage
-from render.folder import check_folder, provenance, slug
+from render.folder import beside_others, check_folder, provenance, slug
 
 Settings = dict[str, Any]
 TRAININGS = {f"train_{layer}": f"{layer}.train" for layer in ("planner", "composer", "performer")}
@@ -56,25 +56,24 @@ def build(settings: Settings, layer: str) -> Any:
         raise error.__cause__ or error from None
 
 
-def folder_of(settings: Settings, name: str) -> Path:
-    """Where a piece goes: `out`, or out/NAME; pieces of a sweep or a count lie side by side."""
+def folder_of(settings: Settings, name: str, origin: Settings | None = None) -> Path:
+    """Where a piece goes: `out`, or out/NAME; pieces of a sweep, a count or other wishes lie side by side."""
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         job = HydraConfig.get().job
         return Path(settings["out"] or "out") / f"{job.num:03d}-{slug(job.override_dirname)}"
-    return Path(settings["out"] or "out") / ("" if settings["out"] and settings["count"] == 1 else name)
+    folder = Path(settings["out"] or "out") / ("" if settings["out"] and settings["count"] == 1 else name)
+    return folder if settings["out"] or origin is None else beside_others(folder, origin)
 
 
-def finish(settings: Settings, seed: int, layers: Settings, score: Any, plan: Any, name: str) -> None:
+def finish(settings: Settings, performer: Any, score: Any, plan: Any, folder: Path, origin: Settings) -> None:
     """Performs a score and writes the piece's folder."""
     from evaluation.beside_people import beside_people
-    from music.passage import file_hashes
     from render.piece import write_piece
 
     with stage("perform"):
-        performance = layers["performer"].perform(score, seed=seed, plan=plan)
-    origin = provenance(settings, seed, layers) | file_hashes(settings)
+        performance = performer.perform(score, seed=origin["seed"], plan=plan)
     how: Settings = {key: settings[key] for key in ("audio", "synth", "soundfont")} | {"measure": beside_people}
-    print(how_to_open(write_piece(folder_of(settings, name), score, performance, plan, origin, **how)))
+    print(how_to_open(write_piece(folder, score, performance, plan, origin, **how)))
 
 
 def generate(settings: Settings) -> None:
@@ -87,12 +86,12 @@ def generate(settings: Settings) -> None:
         with stage("plan") as remarks:
             plan = make_plan(layers["planner"], settings, seed=seed)
             remarks.append(f"{plan.title}: {plan}")
-        name = f"{slug(plan.title)}-{seed}"
-        check_folder(folder_of(settings, name))
+        origin = provenance(settings, seed, layers)
+        folder = check_folder(folder_of(settings, f"{slug(plan.title)}-{seed}", origin))
         with stage("compose") as remarks:
             score = compose_given(layers["composer"], plan, seed=seed, settings=settings)
             remarks.append(f"{len(score.notes)} notes, {plan.bars} bars")
-        finish(settings, seed, layers, score, plan, name)
+        finish(settings, layers["performer"], score, plan, folder, origin)
 
 
 def plan(settings: Settings) -> None:
@@ -113,18 +112,18 @@ def perform(settings: Settings) -> None:
     if settings["score_file"] is None:
         raise RequestError("task=perform needs score_file=FILE.musicxml or FILE.mid")
     source, plan_file, seed = Path(settings["score_file"]), settings["plan_file"], settings["seed"]
-    name = f"{slug(source.stem)}-{seed}"
-    check_folder(folder_of(settings, name))
-    layers = {"performer": build(settings, "performer")}
+    performer = build(settings, "performer")
     with stage("read") as remarks:
         score = read_score(source)
         score = replace(score, title=settings["title"] or score.title)
         remarks.append(f"{len(score.notes)} notes, {len(score.bars)} bars")
+    origin = provenance(settings, seed, {"performer": performer})
+    folder = check_folder(folder_of(settings, f"{slug(source.stem)}-{seed}", origin))
     plan = read_plan(Path(plan_file)) if plan_file else None
     if plan is not None and abs(plan.bars - len(score.bars)) > 1:  # an upbeat is a bar of a score only
         bars = f"plan_file={plan_file} has {plan.bars} bars"
         raise RequestError(f"{bars}, but score_file={source} has {len(score.bars)}; leave plan_file out")
-    finish(settings, seed, layers, score, plan, name)
+    finish(settings, performer, score, plan, folder, origin)
 
 
 def prepare(settings: Settings) -> None:

@@ -29,6 +29,8 @@ PIECE_FILES = (
     "report.html",
     *AUDIO_FILES,
 )
+# Wishes that may differ between two pieces that are the same: the seed counted from, and what the sound is made with.
+ALIKE = ("seed", "count", "audio", "synth", "soundfont")
 # The packages whose versions decide the bytes of a piece.
 PACKAGES = ("ritornello", "numpy", "scipy", "music21", "partitura", "mido", "soundfile", "torch")
 # What a piece keeps of the JSON beside the weights that wrote it.
@@ -46,8 +48,8 @@ def slug(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain.lower())[:MAX_SLUG].strip("-") or "piece"
 
 
-def check_folder(folder: Path) -> None:
-    """Sees that a piece can be written to a folder, before the work begins; makes nothing.
+def check_folder(folder: Path) -> Path:
+    """Sees that a piece can be written to a folder, before the work begins, and gives it back; makes nothing.
 
     Raises:
         FileError: a file stands where the folder or one of its parents should be, it cannot be written to, or somebody
@@ -55,6 +57,35 @@ def check_folder(folder: Path) -> None:
     """
     _check_place(folder)
     _check_own(folder)
+    return folder
+
+
+def beside_others(folder: Path, origin: Mapping[str, Any]) -> Path:
+    """The folder, or FOLDER-2, FOLDER-3 …: the first that holds no piece of other wishes.
+
+    Args:
+        folder: named after a piece; two pieces with one title and seed would take each other's place there.
+        origin: of the piece to be written (`provenance`).
+    """
+    number, place = 1, folder
+    while (place / PROVENANCE).exists() and _asked(place) != _comparable(origin):
+        number += 1
+        place = folder.with_name(f"{folder.name}-{number}")
+    return place
+
+
+def _asked(folder: Path) -> dict[str, Any] | None:
+    try:
+        return _comparable(json.loads((folder / PROVENANCE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _comparable(origin: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes two pieces the same: wishes, seed, files and layers, whatever the sound file and the versions."""
+    plain = {key: value for key, value in json.loads(json.dumps(origin, default=str)).items() if key != "versions"}
+    own = {key: value for key, value in plain["request"].items() if key not in ALIKE}
+    return plain | {"request": own}
 
 
 def _check_own(folder: Path) -> None:
@@ -132,12 +163,14 @@ def write_json(data: Mapping[str, Any], path: Path) -> None:
 
 
 def provenance(request: Mapping[str, Any], seed: int, layers: Mapping[str, object]) -> dict[str, Any]:
-    """How a piece came to be: the wishes, the seed, the versions, and what each layer says of itself.
+    """How a piece came to be: the wishes, the seed, the versions, the user's files and what each layer says of itself.
 
     Args:
         request: the settings; nested ones, those that are None and those about places are left out.
         layers: by name; a layer with weights has their JSON in its attribute `about`, of which `ABOUT_KEYS` are kept.
     """
+    from music.passage import file_hashes
+
     versions: dict[str, str] = {}
     for package in PACKAGES:
         try:
@@ -153,4 +186,4 @@ def provenance(request: Mapping[str, Any], seed: int, layers: Mapping[str, objec
         )
     places = ("out", "cache_dir", "workers")  # where it was made does not matter to what it is
     wishes = {k: v for k, v in request.items() if v is not None and not isinstance(v, Mapping) and k not in places}
-    return {"seed": seed, "request": wishes, "layers": described, "versions": versions}
+    return {"seed": seed, "request": wishes, "layers": described, "versions": versions} | file_hashes(request)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from music.errors import FileError, MidiError
 from render.console import flatten, show_figures, stage
-from render.folder import check_folder, new_folder, provenance, slug
+from render.folder import beside_others, check_folder, new_folder, provenance, slug
 
 
 def fill(folder: Path, **files: str) -> None:
@@ -172,6 +172,22 @@ def test_a_piece_takes_the_place_of_a_piece_only(tmp_path: Path) -> None:
         fill(tmp_path, score_mid=text, provenance_json="{}")
     assert (tmp_path / "score.mid").read_text() == "two"
     assert (tmp_path / "my_score.mid").read_text() == "mine"
+
+
+def test_pieces_of_one_title_and_other_wishes_lie_side_by_side(tmp_path: Path) -> None:
+    def written(performer: object = None, **wishes: object) -> Path:
+        origin = provenance({"seed": 0, "count": 1, **wishes}, 0, {"performer": performer})
+        folder = beside_others(tmp_path / "rondo-0", origin)
+        fill(folder, provenance_json=json.dumps(origin))
+        return folder
+
+    assert written(form="rondo", audio="ogg").name == "rondo-0"
+    assert written(form="rondo", style="mozart_piano").name == "rondo-0-2"
+    assert written(form="rondo", performer=Path()).name == "rondo-0-3", "another performer is another piece"
+    assert written(form="rondo", audio="none", count=3).name == "rondo-0", "the same piece again"
+    assert written(form="rondo", style="mozart_piano").name == "rondo-0-2"
+    (tmp_path / "rondo-0" / "provenance.json").write_text("[]")
+    assert written(form="ABACA").name == "rondo-0-4"
 
 
 def test_a_folder_where_a_file_is_to_go_is_refused_before_anything_moves(tmp_path: Path) -> None:
