@@ -358,7 +358,7 @@ WEIGHTS: dict[Penalty, float] = {
     spacing: 0.5,
     leaps: 0.5,
     doubled_leading_tone: 1.0,
-    open_sevenths: 1.0,
+    open_sevenths: 3.0,
     theme_lost: 4.0,
     unlike_plan: 1.0,
 }

@@ -51,6 +51,8 @@ class CalibrationConfig:
         form_trust, cadence_trust, chord_trust: people's choices at a place, of a cadence anywhere, or after a chord,
             that the network's own share counts as.
         least: training plans that a style must have.
+        least_chorded: training plans with chords that it must have for factors on chords. Of most styles only a few
+            dozen are known, their chords heard by analysis alone; led to those, pieces left their keys.
     """
 
     rounds: int = 5
@@ -60,6 +62,7 @@ class CalibrationConfig:
     cadence_trust: float = 500.0
     chord_trust: float = 5.0
     least: int = 20
+    least_chorded: int = 200
 
 
 def calibrate(
@@ -88,7 +91,7 @@ def calibrate(
         planner.chord_factors = None
         _fit_forms(forms, number, counts_of_plans(learned), planner, request, config, seed)
         told = [m.plan for m in learned if _CHORDED.isdisjoint(m.missing)]
-        if len(told) >= config.least:
+        if len(told) >= config.least_chorded:
             chords[number] = _fit_chords(number, pairs_of(told), planner, request, config, seed)
     planner.form_factors, planner.chord_factors = FormFactors(forms), ChordFactors(chords)
     return {

@@ -158,7 +158,9 @@ class TestFactors:
         assert limits.weights(walker) == pytest.approx(np.full(SYMBOLS, np.exp(0.5)))
 
 
-CONFIG = CalibrationConfig(rounds=3, sections=160, pairs=500, form_trust=0.5, cadence_trust=0.5, least=3)
+CONFIG = CalibrationConfig(
+    rounds=3, sections=160, pairs=500, form_trust=0.5, cadence_trust=0.5, least=3, least_chorded=3
+)
 
 
 @pytest.fixture(scope="module")

@@ -99,7 +99,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, plans: Path) -> tuple[Path
     out = tmp_path_factory.mktemp("trained")
     asked = config(out, plans)
     asked["task"]["streams"]["harmony"] = {"network": {"units": 32}}
-    asked["task"]["calibration"] = {"rounds": 1, "sections": 10, "pairs": 30, "least": 3}
+    asked["task"]["calibration"] = {"rounds": 1, "sections": 10, "pairs": 30, "least": 3, "least_chorded": 3}
     found = train(asked)
     return Path(found["weights"]), found
 
