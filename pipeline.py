@@ -28,7 +28,7 @@ from conf.words import TARGET_ROOTS, check_settings, check_targets, hydra_argume
 from music.cache import default_cache_dir
 from music.errors import RequestError
 from render.console import how_to_open, show_figures, stage
-from render.folder import beside_others, check_folder, provenance, slug
+from render.folder import beside_others, check_piece, provenance, slug
 
 Settings = dict[str, Any]
 TRAININGS = {f"train_{layer}": f"{layer}.train" for layer in ("planner", "composer", "performer")}
@@ -87,7 +87,7 @@ def generate(settings: Settings) -> None:
             plan = make_plan(layers["planner"], settings, seed=seed)
             remarks.append(f"{plan.title}: {plan}")
         origin = provenance(settings, seed, layers)
-        folder = check_folder(folder_of(settings, f"{slug(plan.title)}-{seed}", origin))
+        folder = check_piece(folder_of(settings, f"{slug(plan.title)}-{seed}", origin), settings)
         with stage("compose") as remarks:
             score = compose_given(layers["composer"], plan, seed=seed, settings=settings)
             remarks.append(f"{len(score.notes)} notes, {plan.bars} bars")
@@ -118,8 +118,8 @@ def perform(settings: Settings) -> None:
         score = replace(score, title=settings["title"] or score.title)
         remarks.append(f"{len(score.notes)} notes, {len(score.bars)} bars")
     origin = provenance(settings, seed, {"performer": performer})
-    folder = check_folder(folder_of(settings, f"{slug(source.stem)}-{seed}", origin))
     plan = read_plan(Path(plan_file)) if plan_file else None
+    folder = check_piece(folder_of(settings, f"{slug(source.stem)}-{seed}", origin), settings, planned=plan is not None)
     if plan is not None and abs(plan.bars - len(score.bars)) > 1:  # an upbeat is a bar of a score only
         bars = f"plan_file={plan_file} has {plan.bars} bars"
         raise RequestError(f"{bars}, but score_file={source} has {len(score.bars)}; leave plan_file out")

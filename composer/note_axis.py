@@ -7,7 +7,10 @@ Products with few rows are sums of scaled weight rows, eight at a time, which re
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import no_type_check
+from zlib import crc32
 
 import numpy as np
 from numba import njit
@@ -15,6 +18,7 @@ from numba import njit
 from composer.conditions import ATTACK, FREE, OFF
 from composer.grammar_masks import forbidden
 
+_SOURCES = ("grammar_masks.py", "conditions.py")  # what is compiled into `draw_frame` from other files
 FLAGS = {"contract", "reassoc", "nsz"}
 # e^r for r within half of log 2, a polynomial of the Cephes library (expf), good to a unit in the last place; log 2 is
 # split in two for the reduction of the argument.
@@ -202,107 +206,118 @@ def _add_choices(gates, p, chosen, count, articulate, choice, struck_choice):
                     row[j] += added[j]
 
 
-@no_type_check
-@njit(cache=True, fastmath=FLAGS, error_model="numpy")
-def draw_frame(
-    first,
-    weights,
-    biases,
-    residuals,
-    output,
-    choices,
-    room,
-    fixed,
-    draws,
-    bias,
-    mask,
-    before,
-    rules,
-    temperature,
-    least,
-    guidance,
-    play,
-    articulate,
-    logits,
-    log_prob,
-):
-    """Draws a frame of every item.
+def _entered(version: int) -> Callable[..., None]:
+    """The way in. `version` tells numba's cache, which counts what a function encloses, when to make it anew: of itself
+    it looks at this file alone, and would go on with the rules of before."""
 
-    Args:
-        first: [pitches, streams * items, 4 units] of the first layer, all but choices and state; changed.
-        weights: per layer [inputs and units, 4 units], of the first layer the units' rows alone.
-        biases: of all layers but the first.
-        residuals: whether a layer's input is added to its output.
-        output: weight [2, units] and bias [2].
-        choices: two tables, whose row d is what a note chosen, a note struck d semitones below adds to `first`.
-        room: for each layer's [input, state] rows and, after those, the last layer's output; cells; gates.
-        fixed, draws, bias, mask, before: [items, pitches], [items, 2, pitches], and [items, pitches] thrice.
-        rules: `composer.grammar_masks.Rules.to_array`.
-        temperature, least: see `composer.stepper.Stepper.draw`.
-        guidance: with two streams, logits are those of the second and so many times the first's difference from it.
-        play, articulate, logits, log_prob: results, [items, pitches] twice, [items, pitches, 2], [items].
-    """
-    pitches, rows, _ = first.shape
-    items, layers = play.shape[0], len(weights)
-    weight_out, bias_out = output
-    choice, struck_choice = choices
-    xs, cs, gates = room
-    for x in xs:
-        x[:] = 0.0
-    for c in cs:
-        c[:] = 0.0
-    chosen = np.zeros((items, pitches), np.int64)
-    count = np.zeros(items, np.int64)
-    told, told_count = _sorted_notes(fixed > OFF)
-    passed = np.zeros(items, np.int64)  # of those told, the ones at or below the pitch
-    old, old_count = _sorted_notes(before)
-    log_prob[:] = 0.0
-    both = np.zeros((rows, 2), np.float32)
-    for p in range(pitches):
-        _add_choices(first[p], p, chosen, count, articulate, choice, struck_choice)
-        for layer in range(layers):
-            inputs = xs[layer].shape[1] - cs[layer].shape[1]
-            gate = gates[layer]
-            if layer > 0:
-                for r in range(rows):
-                    _copy(biases[layer - 1], gate[r])
-            else:
-                for r in range(rows):
-                    _copy(first[p, r], gate[r])
-            _add_product(gate, xs[layer], weights[layer])
-            cells(gate, cs[layer], xs[layer], inputs, xs[layer + 1], 0, residuals[layer], xs[layer])
-        for r in range(rows):
-            for side in range(2):
-                total = bias_out[side]
-                for j in range(weight_out.shape[1]):
-                    total += weight_out[side, j] * xs[layers][r, j]
-                both[r, side] = total
-        for n in range(items):
-            if rows > items:
+    @no_type_check
+    @njit(cache=True, fastmath=FLAGS, error_model="numpy")
+    def draw_frame(
+        first,
+        weights,
+        biases,
+        residuals,
+        output,
+        choices,
+        room,
+        fixed,
+        draws,
+        bias,
+        mask,
+        before,
+        rules,
+        temperature,
+        least,
+        guidance,
+        play,
+        articulate,
+        logits,
+        log_prob,
+    ):
+        """Draws a frame of every item.
+
+        Args:
+            first: [pitches, streams * items, 4 units] of the first layer, all but choices and state; changed.
+            weights: per layer [inputs and units, 4 units], of the first layer the units' rows alone.
+            biases: of all layers but the first.
+            residuals: whether a layer's input is added to its output.
+            output: weight [2, units] and bias [2].
+            choices: two tables, whose row d is what a note chosen, a note struck d semitones below adds to `first`.
+            room: for each layer's [input, state] rows and, after those, the last layer's output; cells; gates.
+            fixed, draws, bias, mask, before: [items, pitches], [items, 2, pitches], and [items, pitches] thrice.
+            rules: `composer.grammar_masks.Rules.to_array`.
+            temperature, least: see `composer.stepper.Stepper.draw`.
+            guidance: with two streams, logits are those of the second and so many times the first's difference from it.
+            play, articulate, logits, log_prob: results, [items, pitches] twice, [items, pitches, 2], [items].
+        """
+        if version < 0:
+            return
+        pitches, rows, _ = first.shape
+        items, layers = play.shape[0], len(weights)
+        weight_out, bias_out = output
+        choice, struck_choice = choices
+        xs, cs, gates = room
+        for x in xs:
+            x[:] = 0.0
+        for c in cs:
+            c[:] = 0.0
+        chosen = np.zeros((items, pitches), np.int64)
+        count = np.zeros(items, np.int64)
+        told, told_count = _sorted_notes(fixed > OFF)
+        passed = np.zeros(items, np.int64)  # of those told, the ones at or below the pitch
+        old, old_count = _sorted_notes(before)
+        log_prob[:] = 0.0
+        both = np.zeros((rows, 2), np.float32)
+        for p in range(pitches):
+            _add_choices(first[p], p, chosen, count, articulate, choice, struck_choice)
+            for layer in range(layers):
+                inputs = xs[layer].shape[1] - cs[layer].shape[1]
+                gate = gates[layer]
+                if layer > 0:
+                    for r in range(rows):
+                        _copy(biases[layer - 1], gate[r])
+                else:
+                    for r in range(rows):
+                        _copy(first[p, r], gate[r])
+                _add_product(gate, xs[layer], weights[layer])
+                cells(gate, cs[layer], xs[layer], inputs, xs[layer + 1], 0, residuals[layer], xs[layer])
+            for r in range(rows):
                 for side in range(2):
-                    free = both[items + n, side]
-                    logits[n, p, side] = free + guidance * (both[n, side] - free)
-            else:
-                logits[n, p, 0], logits[n, p, 1] = both[n, 0], both[n, 1]
-            if fixed[n, p] == FREE:
-                # What begins: a new note, or one struck anew.
-                begin = 0.0 if before[n, p] else bias[n, p]
-                chance = _chance((logits[n, p, 0] + begin) / temperature)
-                sounds = chance >= least and draws[n, 0, p] < chance and not mask[n, p]
-                above = told[n, passed[n] : told_count[n]]
-                if sounds and forbidden(p, chosen[n, : count[n]], above, old[n, : old_count[n]], rules):
-                    sounds = False
-                play[n, p] = sounds
-                anew = _chance((logits[n, p, 1] + bias[n, p] - begin) / temperature)
-                articulate[n, p] = sounds and (not before[n, p] or draws[n, 1, p] < anew)
-            else:
-                play[n, p] = fixed[n, p] != OFF
-                passed[n] += play[n, p]
-                articulate[n, p] = play[n, p] and (fixed[n, p] == ATTACK or not before[n, p])
-            if play[n, p]:
-                chosen[n, count[n]] = p
-                count[n] += 1
-                sign = 1.0 if articulate[n, p] else -1.0
-                log_prob[n] += _log_sigmoid(logits[n, p, 0]) + _log_sigmoid(sign * logits[n, p, 1])
-            else:
-                log_prob[n] += _log_sigmoid(-logits[n, p, 0])
+                    total = bias_out[side]
+                    for j in range(weight_out.shape[1]):
+                        total += weight_out[side, j] * xs[layers][r, j]
+                    both[r, side] = total
+            for n in range(items):
+                if rows > items:
+                    for side in range(2):
+                        free = both[items + n, side]
+                        logits[n, p, side] = free + guidance * (both[n, side] - free)
+                else:
+                    logits[n, p, 0], logits[n, p, 1] = both[n, 0], both[n, 1]
+                if fixed[n, p] == FREE:
+                    # What begins: a new note, or one struck anew.
+                    begin = 0.0 if before[n, p] else bias[n, p]
+                    chance = _chance((logits[n, p, 0] + begin) / temperature)
+                    sounds = chance >= least and draws[n, 0, p] < chance and not mask[n, p]
+                    above = told[n, passed[n] : told_count[n]]
+                    if sounds and forbidden(p, chosen[n, : count[n]], above, old[n, : old_count[n]], rules):
+                        sounds = False
+                    play[n, p] = sounds
+                    anew = _chance((logits[n, p, 1] + bias[n, p] - begin) / temperature)
+                    articulate[n, p] = sounds and (not before[n, p] or draws[n, 1, p] < anew)
+                else:
+                    play[n, p] = fixed[n, p] != OFF
+                    passed[n] += play[n, p]
+                    articulate[n, p] = play[n, p] and (fixed[n, p] == ATTACK or not before[n, p])
+                if play[n, p]:
+                    chosen[n, count[n]] = p
+                    count[n] += 1
+                    sign = 1.0 if articulate[n, p] else -1.0
+                    log_prob[n] += _log_sigmoid(logits[n, p, 0]) + _log_sigmoid(sign * logits[n, p, 1])
+                else:
+                    log_prob[n] += _log_sigmoid(-logits[n, p, 0])
+
+    return draw_frame
+
+
+draw_frame = _entered(crc32(b"".join((Path(__file__).parent / name).read_bytes() for name in _SOURCES)))

@@ -63,6 +63,18 @@ def _chosen(soundfont: str | Path | None) -> Path:
     return found
 
 
+def check_fluidsynth(soundfont: str | Path | None) -> Path:
+    """The SoundFont that would be played with.
+
+    Raises:
+        RequestError: the program or the SoundFont is missing.
+    """
+    font = _chosen(soundfont)
+    if shutil.which(PROGRAM) is None:
+        raise RequestError("synth=fluidsynth: the program fluidsynth is not installed; synth=piano needs nothing")
+    return font
+
+
 def render_fluidsynth(midi_path: str | Path, soundfont: str | Path | None, path: str | Path) -> None:
     """Plays a MIDI file into a sound file (.wav, .flac, .ogg or .mp3).
 
@@ -78,9 +90,7 @@ def render_fluidsynth(midi_path: str | Path, soundfont: str | Path | None, path:
     from render.audio import PEAK, audio_format, write_audio
 
     audio_format(Path(path))
-    font = _chosen(soundfont)
-    if shutil.which(PROGRAM) is None:
-        raise RequestError("synth=fluidsynth: the program fluidsynth is not installed; synth=piano needs nothing")
+    font = check_fluidsynth(soundfont)
     with tempfile.TemporaryDirectory() as folder:
         wave = Path(folder) / "out.wav"
         # Paths are made absolute so that none can be taken for an option.

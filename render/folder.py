@@ -48,8 +48,31 @@ def slug(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain.lower())[:MAX_SLUG].strip("-") or "piece"
 
 
-def check_folder(folder: Path) -> Path:
-    """Sees that a piece can be written to a folder, before the work begins, and gives it back; makes nothing.
+def check_piece(folder: Path, settings: Mapping[str, Any], *, planned: bool = True) -> Path:
+    """Sees that a piece can be made and written to a folder, before the work begins, and gives the folder back.
+
+    Args:
+        folder: where it goes.
+        settings: `audio`, `synth`, `soundfont` and `score_file`.
+        planned: whether the piece has a plan; one without would take away the plan of the score that it plays.
+
+    Raises:
+        RequestError: FluidSynth or its SoundFont is asked for and missing.
+        FileError: see `check_folder`.
+    """
+    check_folder(folder)
+    source, plan = settings["score_file"], folder / "plan.json"
+    if not planned and source and plan.exists() and Path(source).resolve().parent == folder.resolve():
+        raise FileError(plan, f"would be lost; perform with plan_file={plan}, or choose another out=")
+    if settings["audio"] != "none" and settings["synth"] == "fluidsynth":
+        from render.fluidsynth import check_fluidsynth
+
+        check_fluidsynth(settings["soundfont"])
+    return folder
+
+
+def check_folder(folder: Path) -> None:
+    """Sees that a folder can be written to; makes nothing.
 
     Raises:
         FileError: a file stands where the folder or one of its parents should be, it cannot be written to, or somebody
@@ -57,7 +80,6 @@ def check_folder(folder: Path) -> Path:
     """
     _check_place(folder)
     _check_own(folder)
-    return folder
 
 
 def beside_others(folder: Path, origin: Mapping[str, Any]) -> Path:

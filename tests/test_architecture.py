@@ -87,3 +87,18 @@ def test_public_names_are_documented(path: Path) -> None:
 
 def test_pipeline_is_thin() -> None:
     assert len((ROOT / "pipeline.py").read_text(encoding="utf-8").splitlines()) < 200
+
+
+def _compiled(path: Path) -> bool:
+    return "@njit(" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if _compiled(p)], ids=_name)
+def test_compiled_code_of_other_files_is_compiled_anew_when_they_change(path: Path) -> None:
+    """Numba's cache looks at one file; what it inlines from another must stand in `_SOURCES`, which are hashed."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    modules = [n.module.split(".") for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module]
+    files = [ROOT.joinpath(*parts).with_suffix(".py") for parts in modules]
+    needed = {file.name for file in files if file.exists() and _compiled(file)}
+    named = [n for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "_SOURCES"]
+    assert needed <= set(ast.literal_eval(named[0].value) if named else ())
