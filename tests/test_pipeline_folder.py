@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from music.errors import FileError, MidiError
+from music.errors import FileError, MidiError, RequestError
 from render.console import flatten, show_figures, stage
-from render.folder import beside_others, check_folder, new_folder, provenance, slug
+from render.folder import beside_others, check_folder, check_piece, new_folder, provenance, slug
 
 
 def fill(folder: Path, **files: str) -> None:
@@ -172,6 +172,26 @@ def test_a_piece_takes_the_place_of_a_piece_only(tmp_path: Path) -> None:
         fill(tmp_path, score_mid=text, provenance_json="{}")
     assert (tmp_path / "score.mid").read_text() == "two"
     assert (tmp_path / "my_score.mid").read_text() == "mine"
+
+
+def test_what_a_piece_needs_is_asked_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = {"audio": "ogg", "synth": "piano", "soundfont": None, "score_file": None}
+    piece = tmp_path / "piece"
+    assert check_piece(piece, plain) == piece
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    (tmp_path / "a.sf2").write_bytes(b"RIFF")
+    asked = plain | {"synth": "fluidsynth", "soundfont": str(tmp_path / "a.sf2")}
+    with pytest.raises(RequestError, match="the program fluidsynth is not installed"):
+        check_piece(piece, asked)
+    with pytest.raises(RequestError, match="there is no such file"):
+        check_piece(piece, asked | {"soundfont": "nowhere.sf2"})
+    assert check_piece(piece, asked | {"audio": "none"}) == piece
+    fill(piece, plan_json="{}", score_musicxml="<x/>", provenance_json="{}")
+    own = plain | {"score_file": str(piece / "score.musicxml")}
+    with pytest.raises(FileError, match=r"plan\.json: would be lost; perform with plan_file="):
+        check_piece(piece, own, planned=False)
+    assert check_piece(piece, own) == piece
+    assert check_piece(tmp_path / "other", own, planned=False) == tmp_path / "other"
 
 
 def test_pieces_of_one_title_and_other_wishes_lie_side_by_side(tmp_path: Path) -> None:
